@@ -1,0 +1,68 @@
+"""Colour in standard terms: sRGB, linear light, CIE Lab (D65, 2°), ΔE2000.
+
+Sources: IEC 61966-2-1 (sRGB transfer curve and primaries), CIE 15 (Lab), Sharma, Wu, Dalal 2005 (ΔE2000,
+through scikit-image).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@lru_cache(maxsize=1)
+def _linear_of_8bit() -> NDArray[np.float32]:
+    s = np.arange(256, dtype=np.float64) / 255.0
+    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_linear(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """8-bit sRGB to linear light in [0, 1], float32, same shape."""
+    return _linear_of_8bit()[rgb]
+
+
+def to_srgb_float(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Linear light to sRGB code values in [0, 1], float32; input is clipped to [0, 1]."""
+    x = np.clip(linear, 0.0, 1.0)
+    low = x * np.float32(12.92)
+    high = np.float32(1.055) * np.power(x, np.float32(1 / 2.4)) - np.float32(0.055)
+    return np.where(x <= 0.0031308, low, high).astype(np.float32)
+
+
+def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Linear light to 8-bit sRGB, rounded to nearest."""
+    return (to_srgb_float(linear) * 255.0 + 0.5).astype(np.uint8)
+
+
+def to_lab(rgb: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """SRGB (uint8, or float32 in [0, 1]) to CIE Lab D65: L in [0, 100], a and b about ±128; float32.
+
+    Takes any shape ending in 3.
+    """
+    x = rgb.astype(np.float32) / 255.0 if rgb.dtype == np.uint8 else rgb.astype(np.float32)
+    flat = np.ascontiguousarray(x.reshape(1, -1, 3))
+    return cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).reshape(x.shape)
+
+
+def delta_e(lab_a: NDArray[np.floating], lab_b: NDArray[np.floating]) -> NDArray[np.float32]:
+    """ΔE2000 between Lab arrays of equal (broadcastable) shape (..., 3); result (...), float32."""
+    from skimage.color import deltaE_ciede2000
+
+    return np.asarray(deltaE_ciede2000(lab_a, lab_b), dtype=np.float32)
+
+
+def hex_to_rgb(text: str) -> tuple[int, int, int]:
+    """``#RRGGBB`` or ``#RGB`` to 8-bit sRGB.
+
+    Raises:
+        ValueError: the text is not a hex colour.
+    """
+    body = text.strip().removeprefix("#")
+    if len(body) == 3:
+        body = "".join(c * 2 for c in body)
+    if len(body) != 6 or any(c not in "0123456789abcdefABCDEF" for c in body):
+        raise ValueError(f"{text!r} is not a colour: write it as #RRGGBB, for example #2E4A3B")
+    return int(body[0:2], 16), int(body[2:4], 16), int(body[4:6], 16)
