@@ -1,0 +1,75 @@
+"""What each stage last did for each SKU: one small JSON per SKU and stage, beside the pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from catalog_assets.storage.store import Store
+
+StageOutcome = Literal["done", "held", "failed"]
+
+
+@dataclass(slots=True)
+class Record:
+    """The outcome of one stage for one SKU.
+
+    ``done``: files are there. ``held``: finished, and a person must look before anything is listed.
+    ``failed``: broken input or an error; ``reasons`` say which, in plain words.
+    """
+
+    sku: str
+    stage: str
+    fingerprint: str
+    outcome: StageOutcome
+    reasons: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    files: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "sku": self.sku,
+            "stage": self.stage,
+            "fingerprint": self.fingerprint,
+            "outcome": self.outcome,
+            "reasons": self.reasons,
+            "seconds": round(self.seconds, 3),
+            "files": self.files,
+            "metadata": self.metadata,
+        }
+
+
+class Manifest:
+    """Reads and writes :class:`Record` in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @staticmethod
+    def name(stage: str, sku: str) -> str:
+        """Where the record lies."""
+        return f"manifest/{stage}/{sku}.json"
+
+    def get(self, stage: str, sku: str) -> Record | None:
+        """The record, or None where there is none or it cannot be read (then the work is done again)."""
+        data = self.store.read_or_none(self.name(stage, sku))
+        if data is None:
+            return None
+        try:
+            loaded = cast("dict[str, Any]", json.loads(data))
+            return Record(**loaded)
+        except (ValueError, TypeError):
+            return None
+
+    def put(self, record: Record) -> None:
+        """Store the record; call it after every file it names has been stored."""
+        text = json.dumps(record.to_json(), ensure_ascii=False, indent=1, sort_keys=True)
+        self.store.write(self.name(record.stage, record.sku), text.encode())
+
+    def skus(self, stage: str) -> list[str]:
+        """All SKUs with a record of that stage."""
+        prefix = f"manifest/{stage}"
+        return [name[len(prefix) + 1 : -len(".json")] for name in self.store.listing(prefix)]
