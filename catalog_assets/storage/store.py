@@ -99,10 +99,13 @@ class Store:
     def create(self, name: str, data: bytes) -> bool:
         """Store ``data`` only if ``name`` is free; exactly one of several racing callers gets True.
 
-        On S3 this is a conditional PUT (``If-None-Match: *``), which the server must honour.
+        On S3 this is a conditional PUT (``If-None-Match: *``). AWS, MinIO, Ceph and R2 honour it; a server
+        that ignores the header still refuses a name that was there before, but cannot settle a race.
         """
         path = self.path(name)
         if self.remote:
+            if path.exists():
+                return False
             try:
                 path.fs.pipe_file(path.path, data, mode="create")
             except FileExistsError:
