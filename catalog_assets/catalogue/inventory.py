@@ -95,8 +95,10 @@ def join(catalogue: Catalogue | None, files: Iterable[FileStat]) -> Inventory:
             continue
         inventory.photos[sku] = _ordered(found)
     for file in strays:
-        if file.name in claimed or _sku_part(file.name).casefold() in rejected:
+        if file.name in claimed or not file.name.startswith("photos/"):
             continue
+        if _sku_part(file.name).casefold() in rejected:
+            continue  # its row has been reported
         text = "this photo belongs to no row of the catalogue: add a row for it, or rename it to a SKU"
         inventory.problems.append(Problem(file.name, text))
     return inventory

@@ -91,7 +91,9 @@ def _validated(rows: Iterable[tuple[int, Row]], file: str) -> Catalogue:
         try:
             sku = valid_sku(row.get("sku", ""))
         except IllegalSku as error:
-            problems.append(Problem(file, f"{error}. This row is left out.", number, "sku", rejected=True))
+            said = f"{error}. This row is left out."
+            given = row.get("sku", "").strip()[:120] or None
+            problems.append(Problem(file, said, number, "sku", given, rejected=True))
             continue
         # Two SKUs that differ only in case would share one file on macOS and Windows.
         twin = row_of.get(sku.casefold())

@@ -1,0 +1,148 @@
+"""The catalogue joined with its photos, as one Parquet file in the store: what every stage works from.
+
+Stages never read a half-edited spreadsheet: they read the last snapshot that was valid. A snapshot is
+numbered and never changed; ``current.json`` points to the newest. Readers ask for the SKUs of their batch
+only, so a batch of a hundred thousand-SKU catalogue costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import polars as pl
+
+from catalog_assets.catalogue.inventory import FileStat, Inventory, PhotoFile
+from catalog_assets.catalogue.item import Item
+from catalog_assets.catalogue.rows import Problem
+from catalog_assets.storage.fingerprint import fingerprint
+from catalog_assets.storage.store import Store
+
+FOLDER = "catalogue"
+POINTER = f"{FOLDER}/current.json"
+KEEP = 8
+
+_SCHEMA = {"sku": pl.String, "item": pl.String, "photos": pl.String, "fingerprint": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One SKU of a snapshot."""
+
+    item: Item
+    photos: tuple[PhotoFile, ...]
+
+
+@dataclass
+class Snapshot:
+    """SKUs with at least one photo, and what was found wrong around them."""
+
+    frame: pl.DataFrame
+    problems: list[Problem] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, inventory: Inventory) -> Snapshot:
+        """Freeze an inventory."""
+        rows = [
+            _row(item, inventory.photos[sku]) for sku, item in inventory.items.items() if sku in inventory.photos
+        ]
+        frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("sku")
+        return cls(frame, list(inventory.problems))
+
+    @cached_property
+    def hash(self) -> str:
+        """Equal for equal content."""
+        return fingerprint(rows=self.frame["fingerprint"].to_list(), problems=[asdict(p) for p in self.problems])
+
+    @property
+    def skus(self) -> list[str]:
+        """All SKUs, sorted."""
+        return cast("list[str]", self.frame["sku"].to_list())
+
+    def changed_since(self, older: Snapshot | None) -> list[str]:
+        """SKUs that are new or whose row or photos changed, sorted."""
+        if older is None:
+            return self.skus
+        before = older.frame.select("sku", pl.col("fingerprint").alias("before"))
+        joined = self.frame.join(before, on="sku", how="left")
+        fresh = joined.filter(pl.col("before").is_null() | (pl.col("before") != pl.col("fingerprint")))
+        return cast("list[str]", fresh["sku"].sort().to_list())
+
+    def retired_since(self, older: Snapshot | None) -> list[str]:
+        """SKUs that were there and are not any more, sorted."""
+        return sorted(set(older.skus) - set(self.skus)) if older else []
+
+    def entries(self, skus: Iterable[str]) -> dict[str, Entry]:
+        """The named SKUs; unknown ones are left out."""
+        wanted = self.frame.filter(pl.col("sku").is_in(list(skus)))
+        return {row["sku"]: _entry(row) for row in wanted.iter_rows(named=True)}
+
+    def with_rows_of(self, older: Snapshot | None, skus: Iterable[str]) -> Snapshot:
+        """This snapshot, but with the older rows (or none) for ``skus``: those are not settled yet."""
+        names = list(skus)
+        keep = self.frame.filter(~pl.col("sku").is_in(names))
+        if older is not None:
+            keep = pl.concat([keep, older.frame.filter(pl.col("sku").is_in(names))])
+        return Snapshot(keep.sort("sku"), self.problems)
+
+
+def _row(item: Item, photos: tuple[PhotoFile, ...]) -> tuple[str, str, str, str]:
+    item_json = item.model_dump_json(exclude_defaults=True)
+    photo_list = [[p.view, p.file.name, p.file.size, p.file.token] for p in photos]
+    return item.sku, item_json, json.dumps(photo_list), fingerprint(item=item_json, photos=photo_list)
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    photos = tuple(
+        PhotoFile(view, FileStat(name, size, token)) for view, name, size, token in json.loads(row["photos"])
+    )
+    return Entry(Item.model_validate_json(row["item"]), photos)
+
+
+class Snapshots:
+    """Snapshots of one store, by number."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def current_number(self) -> int:
+        """The newest number, 0 where there is none."""
+        data = self.store.read_or_none(POINTER)
+        return int(json.loads(data)["number"]) if data else 0
+
+    def load(self, number: int) -> Snapshot | None:
+        """A snapshot, or None where it is not (any more) there."""
+        data = self.store.read_or_none(_name(number)) if number else None
+        if data is None:
+            return None
+        problems = self.store.read_or_none(_name(number, ".problems.json"))
+        return Snapshot(pl.read_parquet(io.BytesIO(data)), [Problem(**p) for p in json.loads(problems or b"[]")])
+
+    def publish(self, snapshot: Snapshot) -> int:
+        """Make it the current one; an equal one is not stored twice.
+
+        Returns:
+            its number.
+        """
+        number = self.current_number()
+        current = self.load(number)
+        if current is not None and current.hash == snapshot.hash:
+            return number
+        number += 1
+        buffer = io.BytesIO()
+        snapshot.frame.write_parquet(buffer)
+        self.store.write(_name(number, ".problems.json"), json.dumps([asdict(p) for p in snapshot.problems]).encode())
+        self.store.write(_name(number), buffer.getvalue())
+        self.store.write(POINTER, json.dumps({"number": number}).encode())
+        if number > KEEP:
+            self.store.delete(_name(number - KEEP))
+            self.store.delete(_name(number - KEEP, ".problems.json"))
+        return number
+
+
+def _name(number: int, suffix: str = ".parquet") -> str:
+    return f"{FOLDER}/snapshot-{number:08d}{suffix}"
