@@ -1,0 +1,46 @@
+"""Importing rembg without waiting a minute for code that is never called.
+
+``import rembg`` imports pymatting, which compiles some forty numba functions while it is being imported: 47 s
+on a new machine, once per installation, in every process that starts before the first has written its cache.
+None of them is used here (the matte and the foreground colours are this project's own), so numba's
+compilation is off while rembg is imported: 0.4 s.
+"""
+
+from __future__ import annotations
+
+import importlib
+from threading import Lock
+from typing import Any
+
+_IMPORTING = Lock()
+
+
+def rembg_session_classes() -> dict[str, Any]:
+    """Rembg's session classes by model name."""
+    _import_rembg()
+    from rembg.sessions import sessions
+
+    return dict(sessions)
+
+
+def new_rembg_session(name: str, threads: int) -> Any:
+    """A rembg session on the CPU (or what onnxruntime was built for) with a fixed number of threads."""
+    _import_rembg()
+    import onnxruntime
+    from rembg import new_session
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return new_session(name, sess_opts=options)
+
+
+def _import_rembg() -> None:
+    with _IMPORTING:
+        config: Any = importlib.import_module("numba").config
+        before = config.DISABLE_JIT
+        config.DISABLE_JIT = True
+        try:
+            importlib.import_module("rembg")
+        finally:
+            config.DISABLE_JIT = before

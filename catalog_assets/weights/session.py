@@ -1,0 +1,96 @@
+"""The network, ready to be asked: one session per model and process."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from catalog_assets.weights.catalogue import MODELS
+from catalog_assets.weights.errors import WeightsError
+from catalog_assets.weights.folder import existing_file
+from catalog_assets.weights.pull import U2NET_BYTES, Progress, pull
+from catalog_assets.weights.runtime import new_rembg_session
+
+
+class Predictor(Protocol):
+    """A matting network behind one call. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """The rembg model name."""
+        ...
+
+    def predict(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Coarse alpha of (H, W, 3) uint8 sRGB: (H, W) float32 in [0, 1]."""
+        ...
+
+
+class RembgPredictor:
+    """One rembg session. onnxruntime's ``run`` may be called concurrently, so nothing is locked here."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._session: Any = new_rembg_session(name, threads)
+
+    @property
+    def name(self) -> str:
+        """The rembg model name."""
+        return self._name
+
+    def predict(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Coarse alpha of (H, W, 3) uint8 sRGB: (H, W) float32 in [0, 1].
+
+        Several masks (models that separate garments) are joined: all of them belong to the product.
+        """
+        masks = [np.asarray(mask, dtype=np.uint8) for mask in self._session.predict(Image.fromarray(rgb))]
+        return np.maximum.reduce(masks).astype(np.float32) / np.float32(255.0)
+
+
+_sessions: dict[str, Predictor] = {}
+_lock = Lock()
+
+
+def matte_session(name: str = "u2net", *, progress: Progress | None = None) -> Predictor:
+    """The process's session of a model, made on first use (fetching the weights if they are missing).
+
+    Args:
+        name: a rembg model, see ``MODELS``.
+        progress: told of the download, if there is one.
+
+    Raises:
+        WeightsError: unknown model, weights neither here nor reachable, or damaged.
+    """
+    with _lock:
+        if name not in _sessions:
+            if not _looks_usable(name):
+                pull(name, progress=progress)
+            try:
+                _sessions[name] = RembgPredictor(name, threads())
+            except Exception as error:  # onnxruntime has its own family of exceptions
+                raise WeightsError(
+                    f"The weights of {name} at {existing_file(name)} cannot be used "
+                    f"({type(error).__name__}); delete that file and run: catalog-assets models pull {name}"
+                ) from error
+        return _sessions[name]
+
+
+def _looks_usable(name: str) -> bool:
+    """Whether the file is here and of the right length; its checksum was held when it was pulled."""
+    file = existing_file(name) if name in MODELS else None
+    return file is not None and (name != "u2net" or file.stat().st_size == U2NET_BYTES)
+
+
+def threads() -> int:
+    """Threads for one session: ``OMP_NUM_THREADS`` where set, else the cores this process may use, at most 4.
+
+    Beyond four, u2net at 320 px gains little; a machine with more cores is better used by more workers.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    if wish.isdigit() and int(wish) > 0:
+        return int(wish)
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
