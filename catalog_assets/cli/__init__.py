@@ -1,0 +1,28 @@
+"""The ``catalog-assets`` command. Commands are thin: they parse, call, print."""
+
+from __future__ import annotations
+
+import typer
+
+from catalog_assets.cli import check, cutout, demo, engines, gallery, models, run, ui
+
+app = typer.Typer(
+    name="catalog-assets",
+    help="Product photos in, provably faithful listing pictures out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("demo")(demo.command)
+app.command("run")(run.command)
+app.command("cutout")(cutout.command)
+app.command("check")(check.command)
+app.command("gallery")(gallery.command)
+app.command("engines")(engines.command)
+app.command("ui")(ui.command)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -113,8 +113,12 @@ class Registration:
         }
 
 
+REVIEW_RULES = frozenset({"cutout", "human_review"})
+"""Rules whose failure asks for a person's eye instead of proving a defect."""
+
+
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
-    """``fail`` on any measured blocking failure, ``review`` on anything unmeasured, else ``pass``.
+    """``fail`` on any measured blocking failure, ``review`` on anything unmeasured or doubtful, else ``pass``.
 
     A failed ``warn`` finding does not change the verdict; it is shown.
     """
@@ -122,7 +126,7 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
     for finding in findings:
         if finding.passed:
             continue
-        if finding.measured is None:
+        if finding.measured is None or finding.rule in REVIEW_RULES:
             verdict = "review"
         elif finding.severity == "block":
             return "fail"

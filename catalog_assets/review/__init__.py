@@ -1,0 +1,1 @@
+"""For the people who look: pictures by address, and approvals."""

@@ -1,0 +1,44 @@
+"""How commands speak: one JSON document or nothing on stdout, everything for people on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+stderr = Console(stderr=True)
+stdout = Console()
+
+OK, SOME_FAILED, BAD_CALL = 0, 1, 2
+
+
+def bad_call(message: str) -> NoReturn:
+    """Say in one sentence what is wrong with the call, and end with exit code 2."""
+    sys.stderr.write(message.rstrip() + "\n")
+    raise typer.Exit(BAD_CALL)
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Progress]:
+    """A progress bar on stderr; silent when stderr is not a terminal."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    hidden = quiet or not stderr.is_terminal
+    with Progress(*columns, console=stderr, disable=hidden, transient=True) as bar:
+        yield bar

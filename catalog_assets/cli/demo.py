@@ -1,0 +1,50 @@
+"""``catalog-assets demo``: the whole line on the bundled sample catalogue, offline."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog_assets.cli.console import OK, SOME_FAILED, print_json, stdout
+from catalog_assets.cli.run import closing, document, start, table
+from catalog_assets.sample import copy_inventory
+from catalog_assets.settings import load_settings
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="Where the inventory, the store and the gallery go.")] = Path("demo"),
+    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Run the line on the sample catalogue: no key, no network, a gallery at the end.
+
+    Three of its photos are deliberately bad (one dark, one blurred, one cropped): their SKUs are held,
+    with the reason. The command succeeds when every SKU came to such an end.
+    """
+    from catalog_assets.gallery import build_gallery
+
+    inventory = copy_inventory(out / "inventory")
+    settings = load_settings(environ={}).with_(inventory=str(inventory), store=str(out / "store"))
+    started = time.perf_counter()
+    line_run = start(settings, [], "listing", quiet=json_)
+    results = line_run.results()
+    build_gallery(line_run.line.store, out / "gallery")
+    seconds = time.perf_counter() - started
+    page = out / "gallery" / "index.html"
+    if json_:
+        print_json({**document(line_run, results, seconds), "gallery": str(page)})
+    else:
+        stdout.print(table(results))
+        stdout.print(closing(results, seconds))
+        stdout.print(f"\nLook at the pictures:  {page}", highlight=False, soft_wrap=True)
+        stdout.print(
+            "Held SKUs each have a photo that is dark, blurred or cropped on purpose: replace it under "
+            f"{inventory / 'photos'} and run the demo again; only that SKU is made anew.",
+            highlight=False,
+        )
+        stdout.print(f"Your own products:     catalog-assets run FOLDER --store {out / 'mine'}", highlight=False)
+        stdout.print("Dagster's UI:          scripts/ui", highlight=False)
+    failed = any(r.outcome == "failed" for r in results.values())
+    raise typer.Exit(SOME_FAILED if failed else OK)

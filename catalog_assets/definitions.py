@@ -1,0 +1,48 @@
+"""The map: every asset, check, sensor and resource of the code location, by name.
+
+``defs`` is what Dagster loads. Tests and commands call :func:`build_defs` for a fresh location with
+resources of their own, so nothing needs patching.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+# Partitioned checks and dynamic-partition automation are marked preview and beta; we accept both, here once.
+for _category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=_category)
+
+from dagster_aws.s3 import S3Resource  # noqa: E402
+
+from catalog_assets.orchestration import assets, sensors  # noqa: E402
+from catalog_assets.orchestration.executor import executor  # noqa: E402
+from catalog_assets.orchestration.partitions import sku_partitions  # noqa: E402
+from catalog_assets.orchestration.resources import LineResource  # noqa: E402
+from catalog_assets.settings import load_settings  # noqa: E402
+
+
+def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """A fresh code location.
+
+    Args:
+        overrides: resources by name (``line``, ``s3``) that replace the default ones.
+    """
+    partitions = sku_partitions(load_settings().catalogue)
+    return dg.Definitions(
+        assets=[
+            assets.catalog,
+            assets.brand,
+            *assets.stage_assets(partitions),  # raw_photo, cutout, packshot, scenes, qc_report, listing
+            assets.insights,
+        ],
+        sensors=[sensors.new_inventory, sensors.brand_changed, sensors.automation],
+        resources={"line": LineResource(s3=S3Resource()), **(overrides or {})},
+        executor=executor(),
+    )
+
+
+defs = build_defs()

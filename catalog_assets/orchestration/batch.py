@@ -1,0 +1,130 @@
+"""A batch of SKUs through one stage, and what Dagster is told about it, SKU by SKU.
+
+Belongs here: concurrency inside a batch, progress, reporting. Not: the work itself (``stages/``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.stage import Stage, Step, perform
+
+Observer = Callable[[str, Step], None]
+_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """While this is open, ``observer(stage, step)`` hears of every finished SKU in this process."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+@dataclass
+class Outcome:
+    """What one batch did, by SKU."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason by failed SKU."""
+        return {
+            sku: "; ".join(step.record.reasons) for sku, step in self.steps.items() if step.outcome == "failed"
+        }
+
+    @property
+    def good(self) -> dict[str, Step]:
+        """Finished SKUs, held ones among them."""
+        return {sku: step for sku, step in self.steps.items() if step.outcome != "failed"}
+
+    def summary(self, stage: str) -> str:
+        """One line for the log."""
+        held = sum(step.outcome == "held" for step in self.steps.values())
+        unchanged = sum(step.unchanged for step in self.steps.values())
+        return (
+            f"{stage}: {len(self.steps)} SKUs in {self.seconds:.1f} s, {unchanged} unchanged, "
+            f"{held} held, {len(self.failed)} failed"
+        )
+
+
+def run_batch(stage: Stage, line: Line, skus: Sequence[str]) -> Outcome:
+    """Take a batch through a stage, ``settings.workers`` SKUs at a time; one bad SKU stops no other."""
+    outcome = Outcome()
+    started = time.perf_counter()
+    line.prepare(skus)
+    tell = _observer.get()
+    with ThreadPoolExecutor(line.settings.workers, thread_name_prefix=stage.name) as pool:
+        for future in as_completed([pool.submit(perform, stage, line, sku) for sku in skus]):
+            step = future.result()
+            outcome.steps[step.record.sku] = step
+            if tell:
+                tell(stage.name, step)
+    outcome.steps = {sku: outcome.steps[sku] for sku in skus}
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+CheckOutcome = Mapping[str, Mapping[str, dg.AssetCheckResult]]
+"""Check name to SKU to its result."""
+
+
+def report(
+    context: dg.AssetExecutionContext,
+    outcome: Outcome,
+    describe: Callable[[Step], Mapping[str, Any]],
+    checks: CheckOutcome | None = None,
+) -> Iterator[Any]:
+    """Tell Dagster, SKU by SKU, what the batch did; fail the step if any SKU failed.
+
+    A result yielded for a run marks every key of that run, so a batch with failures logs a
+    materialization per good SKU and then fails: Dagster marks the rest failed, and "re-execute from
+    failure" takes exactly those again.
+    """
+    key = context.asset_key
+    for name, by_sku in (checks or {}).items():
+        for sku, result in by_sku.items():
+            yield dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=name,
+                partition=sku,
+                passed=result.passed,
+                severity=result.severity,
+                metadata=dict(result.metadata or {}),
+            )
+    context.log.info(outcome.summary(key.to_user_string()))
+    failed = outcome.failed
+    if failed:
+        for sku, step in outcome.good.items():
+            context.log_event(dg.AssetMaterialization(key, partition=sku, metadata=dict(describe(step))))
+        first = next(iter(failed.items()))
+        raise dg.Failure(
+            f"{len(failed)} of {len(outcome.steps)} SKUs failed; the first is {first[0]}: {first[1]}",
+            metadata={"failed": dg.MetadataValue.json(failed)},
+            allow_retries=False,
+        )
+    for sku, step in outcome.good.items():
+        context.add_asset_metadata(dict(describe(step)), partition_key=sku)
+    summaries = [
+        dg.AssetCheckResult(
+            check_name=name,
+            passed=all(r.passed for r in by_sku.values()),
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"failing SKUs": sum(not r.passed for r in by_sku.values())},
+        )
+        for name, by_sku in (checks or {}).items()
+    ]
+    yield dg.MaterializeResult(check_results=summaries)

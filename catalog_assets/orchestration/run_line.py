@@ -1,0 +1,204 @@
+"""The whole line in one process, without a daemon: the same assets, batch by batch, stage by stage.
+
+Belongs here: driving Dagster from a command. Not: printing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+
+from catalog_assets.orchestration import assets
+from catalog_assets.orchestration.batch import Observer, observed
+from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, sku_partitions, stretches
+from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.settings import Settings
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.stage import Step
+
+STAGE_NAMES = tuple(BATCH_SIZES)
+SkuOutcome = Literal["listed", "held", "failed", "unchanged", "done"]
+
+
+@dataclass
+class SkuResult:
+    """How far one SKU came. ``done`` is only used when a run ends before ``listing``."""
+
+    outcome: SkuOutcome
+    stage: str
+    verdict: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    unchanged: bool = False
+    title: str = ""
+    scenes: int = 0
+    confidence: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``run --json`` writes it."""
+        return {
+            "outcome": self.outcome,
+            "verdict": self.verdict,
+            "stage": self.stage,
+            "reasons": self.reasons,
+            "unchanged": self.unchanged,
+        }
+
+
+class UnknownSku(ValueError):
+    """A SKU was asked for that the inventory does not hold."""
+
+
+@dataclass
+class LineRun:
+    """A run in progress: plan it, then go through its stages.
+
+    Args:
+        settings: inventory, store, engine and the rest.
+        wanted: only these SKUs; all when empty.
+        last_stage: stop after this stage.
+    """
+
+    settings: Settings
+    wanted: Sequence[str] = ()
+    last_stage: str = STAGE_NAMES[-1]
+    steps: dict[str, dict[str, Step]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    skus: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.s3 = S3Resource()
+        self.line = Line(self.settings, self.s3.get_client)
+        self.resource = LineResource(
+            inventory=self.settings.inventory,
+            store=self.settings.store,
+            engine=self.settings.engine,
+            workers=self.settings.workers,
+            s3=self.s3,
+        )
+        # Our own line, so that settings given on the command line (a budget, say) reach the stages whole.
+        self.resource._line = self.line  # pyright: ignore[reportPrivateUsage]
+
+    def plan(self) -> None:
+        """Read inventory and brand.
+
+        Raises:
+            CatalogueError: the inventory cannot be read.
+            BrandError: the brand's files are not valid.
+            UnknownSku: a wanted SKU is not in the inventory.
+        """
+        self.line.publish_house()
+        snapshot = self.line.publish_catalogue()
+        for problem in snapshot.problems:
+            if problem.rejected or problem.column == "photo":
+                self.rejected[problem.sku or str(problem)] = str(problem)
+            else:
+                self.notes.append(str(problem))
+        missing = [sku for sku in self.wanted if sku not in set(snapshot.skus)]
+        if missing:
+            why = self.rejected.get(missing[0]) or "no row of the catalogue has it with a photo"
+            raise UnknownSku(f"SKU {missing[0]!r} cannot be run: {why}")
+        if self.wanted:
+            self.rejected = {}
+        self.rejected = {sku: text for sku, text in self.rejected.items() if sku not in set(snapshot.skus)}
+        self.skus = [sku for sku in snapshot.skus if not self.wanted or sku in set(self.wanted)]
+
+    def go(self, observer: Observer | None = None) -> None:
+        """Take all planned SKUs through the stages."""
+        partitions = sku_partitions(self.settings.catalogue)
+        stages = list(assets.stage_assets(partitions))
+
+        def note(stage: str, step: Step) -> None:
+            self.steps.setdefault(step.record.sku, {})[stage] = step
+            if observer:
+                observer(stage, step)
+
+        with _instance() as instance, observed(note):
+            instance.add_dynamic_partitions(self.settings.catalogue, self.skus)
+            self._materialize([assets.catalog, assets.brand], instance)
+            order = instance.get_dynamic_partitions(self.settings.catalogue)
+            for name, stage in zip(STAGE_NAMES, stages, strict=True):
+                # A SKU that broke at an earlier stage goes no further; its gap splits the range.
+                alive = [sku for sku in self.skus if not self._broken(sku)]
+                for batch in stretches(order, alive, BATCH_SIZES[name]):
+                    self._materialize([stage], instance, range_tags(batch))
+                if name == self.last_stage:
+                    break
+            else:
+                self._materialize([assets.insights], instance)
+
+    @property
+    def cost_usd(self) -> float:
+        """What this run paid for; scenes that were already there cost nothing again."""
+        drawn = (steps["scenes"] for steps in self.steps.values() if "scenes" in steps)
+        return sum(float(step.record.metadata.get("spent_usd", 0)) for step in drawn if not step.unchanged)
+
+    def _broken(self, sku: str) -> bool:
+        return any(step.outcome == "failed" for step in self.steps.get(sku, {}).values())
+
+    def _materialize(
+        self,
+        selection: Sequence[dg.AssetsDefinition],
+        instance: dg.DagsterInstance,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        dg.materialize(
+            list(selection),
+            instance=instance,
+            resources={"line": self.resource},
+            tags=tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+    def results(self) -> dict[str, SkuResult]:
+        """Every SKU's result, rows that were left out among them."""
+        found = {sku: SkuResult("failed", "catalog", None, [text]) for sku, text in self.rejected.items()}
+        for sku in self.skus:
+            found[sku] = self._result(sku)
+        return dict(sorted(found.items()))
+
+    def _result(self, sku: str) -> SkuResult:
+        steps = self.steps.get(sku, {})
+        entry = self.line.entry(sku)
+        result = SkuResult("failed", "raw_photo", None, ["was not reached"], title=entry.item.title if entry else "")
+        if not steps:
+            return result
+        for name, step in steps.items():
+            result.stage = name
+            result.reasons = list(step.record.reasons)
+            if name == "cutout":
+                views = step.record.metadata.get("views") or {}
+                result.confidence = min((v["confidence"] for v in views.values()), default=None)
+            if name == "scenes":
+                result.scenes = len(step.record.metadata.get("scenes") or {})
+            if name == "qc_report":
+                result.verdict = step.record.metadata.get("verdict")
+            if step.outcome == "failed":
+                return result
+        result.unchanged = all(step.unchanged for step in steps.values())
+        last = list(steps.values())[-1]
+        if last.outcome == "held":
+            result.outcome = "held"
+        elif result.stage != STAGE_NAMES[-1]:
+            result.outcome = "done"
+        else:
+            result.outcome = "unchanged" if result.unchanged else "listed"
+        return result
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of ``DAGSTER_HOME`` where one is set, so that the UI shows the run; else one in memory."""
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    else:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance

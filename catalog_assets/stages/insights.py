@@ -1,0 +1,54 @@
+"""All reports in numbers: pass rate by rule, category and collection, time and cost per SKU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catalog_assets.insights import summarise
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.qc_report import read_report
+
+STAGES = ("raw_photo", "cutout", "packshot", "scenes", "qc_report", "listing")
+
+
+@dataclass(frozen=True)
+class Insights:
+    """What was written, and the counts a person looks for first."""
+
+    skus: int
+    listed: int
+    held: int
+    failed: int
+    markdown: str
+    thumb: str | None
+
+
+def write_insights(line: Line) -> Insights:
+    """Read every record and report in the store, and write ``insights/``."""
+    records = [
+        record
+        for stage in STAGES
+        for sku in line.manifest.skus(stage)
+        if (record := line.manifest.get(stage, sku)) is not None
+    ]
+    reports = [
+        read_report(line, record.sku)
+        for record in records
+        if record.stage == "qc_report" and record.outcome != "failed"
+    ]
+    found = summarise(reports, [record.to_json() for record in records])
+    line.store.write("insights/insights.md", found.markdown.encode())
+    plot = "insights/pass_rate.png" if found.plot_png else None
+    if plot:
+        line.store.write(plot, found.plot_png)
+    last = {record.sku: record for record in records}
+    failed = {record.sku for record in records if record.outcome == "failed"}
+    listing = [record for record in records if record.stage == "listing" and record.sku not in failed]
+    return Insights(
+        skus=len(last),
+        listed=sum(record.outcome == "done" for record in listing),
+        held=sum(record.outcome == "held" for record in listing),
+        failed=len(failed),
+        markdown=found.markdown,
+        thumb=plot,
+    )

@@ -1,0 +1,120 @@
+"""Everything a stage works with: the stores, the catalogue's snapshot, the brand, the model session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from catalog_assets.catalogue.house import House, Houses
+from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
+from catalog_assets.catalogue.inventory import FileStat, Inventory
+from catalog_assets.catalogue.snapshot import Entry, Snapshot, Snapshots
+from catalog_assets.settings import Settings
+from catalog_assets.storage.manifest import Manifest
+from catalog_assets.storage.store import Store
+
+if TYPE_CHECKING:
+    from catalog_assets.weights import Predictor
+
+_predictor_lock = threading.Lock()
+
+
+class Line:
+    """One catalogue's production line. Safe to share between the threads of a batch.
+
+    Args:
+        settings: the settings.
+        s3_client: gives a boto3 S3 client when the inventory lies in S3.
+    """
+
+    def __init__(self, settings: Settings, s3_client: Callable[[], Any] | None = None) -> None:
+        self.settings = settings
+        self.store = Store(settings.store)
+        self.inventory = Store(settings.inventory)
+        self.manifest = Manifest(self.store)
+        self.snapshots = Snapshots(self.store)
+        self.houses = Houses(self.store)
+        self._s3_client = s3_client
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+
+    # -- the inventory as it lies there now -------------------------------------------------
+
+    def list_files(self) -> Iterable[FileStat]:
+        """Every file of the inventory."""
+        if not self.inventory.remote:
+            return list_folder(self.settings.inventory)
+        if self._s3_client is None:
+            raise RuntimeError("an inventory in S3 needs an S3 client")
+        return list_bucket(self._s3_client(), self.settings.inventory)
+
+    def look(self, files: Iterable[FileStat] | None = None) -> Inventory:
+        """Read the catalogue and join it with the photos; nothing is stored."""
+        return read_inventory(self.inventory, self.list_files() if files is None else files)
+
+    def publish_catalogue(self) -> Snapshot:
+        """Look at the inventory and make what is there the snapshot that stages work from."""
+        snapshot = Snapshot.of(self.look())
+        self.snapshots.publish(snapshot)
+        self.forget()
+        return snapshot
+
+    def publish_house(self) -> House:
+        """Read and validate ``brand.yaml``, ``scenes.yaml`` and what they name, and keep the result."""
+        house = self.houses.publish(self.inventory)
+        self.__dict__.pop("house", None)
+        return house
+
+    # -- what stages read ---------------------------------------------------------------------
+
+    @cached_property
+    def house(self) -> House:
+        """The brand, scene templates, plates and channel packs last published."""
+        return self.houses.load() or self.publish_house()
+
+    def entry(self, sku: str) -> Entry | None:
+        """The SKU's row and photos in the current snapshot; None where it is not (any more) there."""
+        with self._lock:
+            if sku not in self._entries:
+                self._load([sku])
+            return self._entries.get(sku)
+
+    def prepare(self, skus: Iterable[str]) -> None:
+        """Read a batch's rows in one go."""
+        with self._lock:
+            self._load(list(skus))
+
+    def _load(self, skus: list[str]) -> None:
+        snapshot = self.snapshots.load(self.snapshots.current_number()) or self.publish_catalogue()
+        self._entries.update(snapshot.entries(skus))
+
+    def forget(self) -> None:
+        """Drop remembered rows, so that the next look reads the current snapshot."""
+        self._entries = {}
+
+    def load_predictor(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Fetch the matting network's weights where they are missing.
+
+        Args:
+            progress: hears of bytes got and bytes in all.
+
+        Raises:
+            WeightsError: they cannot be had; the text says what to do.
+        """
+        from catalog_assets.weights import pull
+
+        pull(self.settings.matte_model, progress=progress)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The matting network, loaded once per process; fetched first where it is missing.
+
+        Raises:
+            WeightsError: the weights cannot be had.
+        """
+        from catalog_assets.weights import matte_session
+
+        with _predictor_lock:
+            return matte_session(self.settings.matte_model)

@@ -1,0 +1,128 @@
+"""The gate: files as each channel wants them, for SKUs that passed or that a person approved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from catalog_assets.channels.packs import ChannelPack
+from catalog_assets.channels.rendition import (
+    RENDITION_VERSION,
+    ListingImage,
+    ListingItem,
+    ListingSource,
+    render_listing,
+)
+from catalog_assets.catalogue.house import today
+from catalog_assets.stages.cutout import cutout_views, item_of
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.pictures import read_rgb, read_rgba
+from catalog_assets.stages.qc_report import Subject, picture_hashes, read_report, report_name, subjects
+from catalog_assets.stages.stage import Made, SkuFailed, Stage, finished
+
+
+class ListingStage(Stage):
+    """Makes the renditions of every channel, or holds the SKU and says why."""
+
+    name = "listing"
+    version = f"1+{RENDITION_VERSION}"
+
+    def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
+        """The report, the pictures, and each channel's rules as they are in force today."""
+        report = finished(line, "qc_report", sku)
+        item = item_of(line, sku)
+        on = date.fromisoformat(today())
+        return {
+            "report": report.files[report_name(sku)],
+            "pictures": picture_hashes(line, sku),
+            "channels": {p.name: _pack_state(p, on, item.category) for p in packs_of(line)},
+            "item": [item.title, item.asin, item.gtin, item.category],
+        }
+
+    def make(self, line: Line, sku: str) -> Made:
+        """Files under ``listing/<channel>/<sku>/``, or nothing for a SKU that is held."""
+        made = Made(metadata={"channels": {}, "notes": []})
+        report = read_report(line, sku)
+        if report["verdict"] != "pass" and not report["approved"]:
+            for reason in report["reasons"] or ["a person should look at it first"]:
+                made.hold(reason)
+            return made
+        item = item_of(line, sku)
+        listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
+        sources = [_source(line, sku, subject) for subject in subjects(line, sku)]
+        for pack in packs_of(line):
+            try:
+                images = render_listing(pack, listed, sources)
+            except ValueError as error:
+                raise SkuFailed(f"channel {pack.name}: {error}") from None
+            self._store(line, sku, pack, images, made)
+        if not any(made.metadata["channels"].values()):
+            made.hold("no channel can list it: " + "; ".join(made.metadata["notes"] or ["no picture fits"]))
+        return made
+
+    def _store(
+        self, line: Line, sku: str, pack: ChannelPack, images: Sequence[ListingImage], made: Made
+    ) -> None:
+        folder = f"listing/{pack.name}/{sku}"
+        names: list[str] = []
+        for image in images:
+            self.put(line, made, f"{folder}/{image.file_name}", image.data)
+            names.append(image.file_name)
+        facts = [
+            {
+                "file": image.file_name,
+                "role": image.role,
+                "source": image.source,
+                "width": image.width,
+                "height": image.height,
+                "bytes": len(image.data),
+                "digital_source_type": image.digital_source_type,
+            }
+            for image in images
+        ]
+        if names:
+            self.put(line, made, f"{folder}/listing.json", json.dumps(facts, indent=1).encode())
+        made.metadata["channels"][pack.name] = names
+
+
+def packs_of(line: Line) -> list[ChannelPack]:
+    """The packs of the channels that are switched on.
+
+    Raises:
+        SkuFailed: a channel is named that has no pack.
+    """
+    packs = line.house.packs
+    missing = [name for name in line.settings.channels if name not in packs]
+    if missing:
+        raise SkuFailed(f"there is no channel {missing[0]!r}; known are {', '.join(sorted(packs))}")
+    return [packs[name] for name in line.settings.channels]
+
+
+def _pack_state(pack: ChannelPack, on: date, category: str) -> Any:
+    roles = ("main", "additional", "lifestyle")
+    rules = {role: _plain(pack.limits(on, category, role)) for role in roles}
+    return {"rules": rules, "listing": pack.listing.model_dump(mode="json")}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(v) if isinstance(v, tuple | set | frozenset) else v for name, v in values.items()}
+
+
+def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
+    packshot = subject.kind == "packshot"
+    rgba: np.ndarray | None = None
+    if packshot:
+        rgba = read_rgba(line, cutout_views(line, sku)[subject.view]["file"])
+    return ListingSource(
+        kind="packshot" if packshot else "scene",
+        name=subject.view if packshot else subject.name.removeprefix("scene "),
+        view=subject.view,
+        rgb=read_rgb(line, subject.file),
+        cutout_rgba=rgba,
+        digital_source_type=subject.digital_source_type,
+        background=line.house.brand.background_rgb if packshot else None,
+    )

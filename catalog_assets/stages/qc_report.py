@@ -1,0 +1,304 @@
+"""Every packshot and scene of a SKU measured against its photo, cutout and brand: findings and a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.catalogue.item import Item
+from catalog_assets.channels.provenance import check_provenance
+from catalog_assets.imaging.decode import decode_photo
+from catalog_assets.insights import reports_to_frame
+from catalog_assets.ocr import tesseract_reader
+from catalog_assets.qc.check import QC_VERSION, Expectation, Picture, check_picture
+from catalog_assets.qc.findings import Finding, PictureReport, verdict_of
+from catalog_assets.review.approvals import approval_of
+from catalog_assets.stages.cutout import cutout_views, item_of
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.pictures import read_rgba
+from catalog_assets.stages.stage import Made, Stage, Step, finished
+from catalog_assets.storage.fingerprint import fingerprint
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A picture to check: which file, of which view, placed how."""
+
+    kind: str
+    name: str
+    file: str
+    sha256: str
+    view: str
+    cutout: str
+    transform: Any
+    digital_source_type: str
+
+
+class QcReportStage(Stage):
+    """Writes the report; a failing verdict is a good report."""
+
+    name = "qc_report"
+    version = f"1+{QC_VERSION}"
+
+    def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
+        """The pictures, what they are held against, and whether a person has approved them."""
+        item = item_of(line, sku)
+        brand = line.house.brand
+        pictures = picture_hashes(line, sku)
+        approval = approval_of(line.store, sku, pictures)
+        return {
+            "pictures": pictures,
+            "photos": finished(line, "raw_photo", sku).files,
+            "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
+            "limits": brand.limits.model_dump(mode="json"),
+            "background": brand.background,
+            "logo": line.house.hashes.get(brand.logo),
+            "label": [item.label_text, item.language],
+            "item": [item.category, item.material, item.items],
+            "approved": approval.at if approval else None,
+        }
+
+    def make(self, line: Line, sku: str) -> Made:
+        """One JSON with every picture's report and the SKU's verdict."""
+        made = Made()
+        findings = [*_intake_findings(line, sku), *_cutout_findings(line, sku)]
+        pictures: list[dict[str, Any]] = []
+        views = cutout_views(line, sku)
+        loaded: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+        for subject in subjects(line, sku):
+            if subject.view not in loaded:
+                # Decoded once per view; only the view at hand is kept in memory.
+                loaded = {subject.view: _cutout_and_photo(line, sku, subject.view, views)}
+            report = self._check(line, sku, subject, *loaded[subject.view])
+            named = [dataclasses.replace(f, subject=subject.name) for f in report.findings]
+            findings += named
+            pictures.append({**report.to_json(), "kind": subject.kind, "name": subject.name, "view": subject.view})
+        if not pictures:
+            made.reasons.append("there is no picture to check")
+        findings.append(_human_review(line, sku, findings))
+        self._write(line, sku, made, findings, pictures)
+        return made
+
+    def _check(
+        self,
+        line: Line,
+        sku: str,
+        subject: Subject,
+        cutout: NDArray[np.uint8],
+        photo: NDArray[np.uint8],
+    ) -> PictureReport:
+        data = line.store.read(subject.file)
+        decoded = decode_photo(data)
+        item = item_of(line, sku)
+        expect = expectation(line, item, subject)
+        report = check_picture(
+            Picture(subject.file, decoded.rgb, decoded.facts),
+            cutout,
+            photo_rgb=photo,
+            expect=expect,
+            limits=line.house.brand.limits,
+            read_text=tesseract_reader(),
+        )
+        report.findings.append(check_provenance(data, subject.digital_source_type))
+        return report
+
+    def _write(
+        self,
+        line: Line,
+        sku: str,
+        made: Made,
+        findings: list[Finding],
+        pictures: list[dict[str, Any]],
+    ) -> None:
+        item = item_of(line, sku)
+        verdict = verdict_of(f for f in findings if f.rule != "human_review")
+        approved = next(f for f in findings if f.rule == "human_review").measured == "approved"
+        if not pictures:
+            verdict = "fail"
+        document = {
+            "sku": sku,
+            "title": item.title,
+            "category": item.category,
+            "collection": item.collection,
+            "verdict": verdict,
+            "approved": approved,
+            "reasons": reasons(findings),
+            "pictures": pictures,
+            "findings": [f.to_json() for f in findings],
+        }
+        text = json.dumps(document, ensure_ascii=False, indent=1).encode()
+        self.put(line, made, report_name(sku), text)
+        made.metadata.update(verdict=verdict, approved=approved, pictures=len(pictures))
+        if verdict != "pass" and not approved:
+            for reason in document["reasons"] or made.reasons or ["a person should look at it"]:
+                made.hold(reason)
+
+
+def report_name(sku: str) -> str:
+    """Where a SKU's report lies."""
+    return f"qc_report/{sku}.json"
+
+
+def read_report(line: Line, sku: str) -> dict[str, Any]:
+    """A SKU's report."""
+    return json.loads(line.store.read(report_name(sku)))
+
+
+def reasons(findings: list[Finding]) -> list[str]:
+    """Why the SKU is held, one plain sentence each, the most certain first."""
+    held = [f for f in findings if not f.passed and f.rule != "human_review"]
+    held = [f for f in held if f.severity == "block" or f.measured is None]
+    held.sort(key=lambda f: (f.rule != "intake", f.measured is None))
+    said: list[str] = []
+    for finding in held:
+        text = f"{finding.subject}: {finding.message}" if finding.subject else finding.message
+        if text not in said:
+            said.append(text)
+    return said
+
+
+def subjects(line: Line, sku: str) -> Iterator[Subject]:
+    """The pictures to check, grouped by view so that each cutout is decoded once."""
+    found = [*_packshots(line, sku), *_scenes(line, sku)]
+    yield from sorted(found, key=lambda s: (s.view != "hero", s.view, s.kind, s.name))
+
+
+def _packshots(line: Line, sku: str) -> Iterator[Subject]:
+    views: Mapping[str, Any] = finished(line, "packshot", sku).metadata["views"]
+    for view, facts in views.items():
+        yield Subject(
+            kind="packshot",
+            name=f"packshot {view}",
+            file=facts["file"],
+            sha256=facts["sha256"],
+            view=view,
+            cutout=facts["cutout_sha256"],
+            transform=facts["transform"],
+            digital_source_type=facts["digital_source_type"],
+        )
+
+
+def _scenes(line: Line, sku: str) -> Iterator[Subject]:
+    scenes: Mapping[str, Any] = finished(line, "scenes", sku).metadata["scenes"]
+    for name, facts in scenes.items():
+        yield Subject(
+            kind="scene",
+            name=f"scene {name}",
+            file=facts["file"],
+            sha256=facts["image_sha256"],
+            view=facts["view"] or "hero",
+            cutout=facts["cutout_sha256"] or "",
+            transform=facts.get("transform"),
+            digital_source_type=facts["digital_source_type"],
+        )
+
+
+def picture_hashes(line: Line, sku: str) -> dict[str, str]:
+    """Content hash of every picture a listing could show, by file name."""
+    return {s.file: s.sha256 for s in subjects(line, sku)}
+
+
+def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
+    """What the picture should show."""
+    packshot = subject.kind == "packshot"
+    return Expectation(
+        kind="packshot" if packshot else "scene",
+        label_lines=item.label_lines,
+        languages=item.languages,
+        logo_rgba=line.house.logo,
+        background_rgb=line.house.brand.background_rgb if packshot else None,
+        material=item.material,
+        category=item.category,
+        items=item.items,
+        transform_hint=tuple(tuple(row) for row in subject.transform) if subject.transform else None,
+        view=subject.view,
+        label_known=bool(item.label_lines),
+    )
+
+
+def _cutout_and_photo(
+    line: Line, sku: str, view: str, views: Mapping[str, Any]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    raw: Mapping[str, Any] = finished(line, "raw_photo", sku).metadata["views"]
+    photo = decode_photo(line.store.read(raw[view]["file"]))
+    return read_rgba(line, views[view]["file"]), photo.rgb
+
+
+def _intake_findings(line: Line, sku: str) -> Iterator[Finding]:
+    views: Mapping[str, Any] = finished(line, "raw_photo", sku).metadata["views"]
+    for view, facts in views.items():
+        for found in facts["findings"]:
+            yield finding_of({**found, "subject": f"photo {view}"})
+
+
+def _cutout_findings(line: Line, sku: str) -> Iterator[Finding]:
+    limit = line.house.brand.limits.cutout_confidence
+    for view, facts in cutout_views(line, sku).items():
+        confident = facts["confidence"] >= limit
+        doubts = "; ".join(facts["reasons"]) or "the looks at it disagree"
+        yield Finding(
+            rule="cutout",
+            passed=confident,
+            severity="block",
+            measured=facts["confidence"],
+            limit=limit,
+            unit="confidence",
+            message="the cutout is trustworthy" if confident else f"the cutout is doubtful: {doubts}",
+            remedy="" if confident else "Look at the cutout; approve it, or take a photo on a plainer background.",
+            subject=f"cutout {view}",
+        )
+
+
+def _human_review(line: Line, sku: str, findings: list[Finding]) -> Finding:
+    """Whether a person's decision is waiting; an approval holds for exactly these pictures."""
+    approval = approval_of(line.store, sku, picture_hashes(line, sku))
+    verdict = verdict_of(findings)
+    waiting = verdict == "review" and approval is None
+    return Finding(
+        rule="human_review",
+        passed=not waiting,
+        severity="block",
+        measured="approved" if approval else ("waiting" if waiting else "not needed"),
+        limit="approved or not needed",
+        unit="decision",
+        message=f"approved by {approval.by} at {approval.at}"
+        if approval
+        else ("a person should look before this is listed" if waiting else "no decision is waiting"),
+        remedy="Approve the SKU, or mend what is named." if waiting else "",
+    )
+
+
+def finding_of(stored: Mapping[str, Any]) -> Finding:
+    """A finding back from its JSON."""
+    limit = stored["limit"]
+    return Finding(
+        rule=stored["rule"],
+        passed=stored["passed"],
+        severity=stored["severity"],
+        measured=stored["measured"],
+        limit=tuple(limit) if isinstance(limit, list) else limit,
+        unit=stored["unit"],
+        message=stored["message"],
+        remedy=stored.get("remedy", ""),
+        box=tuple(stored["box"]) if stored.get("box") else None,
+        subject=stored.get("subject", ""),
+    )
+
+
+def write_batch_table(line: Line, steps: Mapping[str, Step]) -> None:
+    """One Parquet table per batch beside the JSON reports, for polars; nothing where nothing changed."""
+    fresh = [sku for sku, step in steps.items() if not step.unchanged]
+    if not fresh:
+        return
+    frame = reports_to_frame([read_report(line, sku) for sku in steps])
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    skus = sorted(steps)
+    name = f"qc_report/tables/{fingerprint(skus=skus)[:16]}.parquet"
+    line.store.write(name, buffer.getvalue())

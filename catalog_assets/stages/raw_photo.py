@@ -1,0 +1,123 @@
+"""Intake: the photo byte for byte, a first look, and whether it is fit to work with."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from catalog_assets.catalogue.inventory import PhotoFile
+from catalog_assets.catalogue.snapshot import Entry
+from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
+from catalog_assets.imaging.encode import encode_png, thumbnail
+from catalog_assets.imaging.intake import INTAKE_VERSION, inspect_intake
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
+from catalog_assets.storage.store import sha256
+
+LOOK_SIDE = 320
+"""The network's own resolution; the coarse alpha is kept at that size for the cutout to start from."""
+
+
+class RawPhotoStage(Stage):
+    """Copies the photos into the store and inspects them; a photo that is not fit holds its SKU."""
+
+    name = "raw_photo"
+    version = f"2+{INTAKE_VERSION}"
+
+    def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
+        """Content hashes of the photos, and the network that takes the first look."""
+        entry = _entry(line, sku)
+        known = line.manifest.get(self.name, sku)
+        seen: dict[str, Any] = (known.metadata.get("views") or {}) if known else {}
+        hashes: dict[str, str] = {}
+        for photo in entry.photos:
+            view = seen.get(photo.view, {})
+            # Equal name, size and time (or ETag): the same bytes, without reading them again.
+            if view.get("source") == photo.file.name and view.get("token") == photo.file.token:
+                hashes[photo.view] = view["sha256"]
+            else:
+                hashes[photo.view] = sha256(_bytes(line, sku, photo))
+        return {"photos": hashes, "model": line.settings.matte_model, "items": entry.item.items}
+
+    def make(self, line: Line, sku: str) -> Made:
+        """Store and inspect every view; a photo that cannot be decoded fails the SKU."""
+        entry = _entry(line, sku)
+        made = Made()
+        views: dict[str, Any] = {}
+        for photo in entry.photos:
+            views[photo.view] = self._view(line, sku, photo, made)
+        made.metadata["views"] = views
+        return made
+
+    def _view(self, line: Line, sku: str, photo: PhotoFile, made: Made) -> dict[str, Any]:
+        data = _bytes(line, sku, photo)
+        try:
+            picture = decode_photo(data)
+        except UnreadablePhoto as error:
+            raise SkuFailed(f"{photo.file.name}: {error}") from None
+        look = line.predictor.predict(picture.rgb)
+        findings = [dataclasses.replace(f, subject=photo.view) for f in inspect_intake(picture, look)]
+        name = f"raw_photo/{sku}/{photo.view}{photo.suffix}"
+        _keep_replaced(line, sku, photo, name, data)
+        self.put(line, made, name, data)
+        self.put(line, made, look_name(sku, photo.view), _look_png(look))
+        self.put(line, made, f"thumbs/{sku}/raw_photo-{photo.view}.jpg", thumbnail(picture.rgb))
+        blocking = [f for f in findings if not f.passed and f.severity == "block"]
+        for finding in blocking:
+            made.hold(f"photo {photo.view}: {finding.message}")
+        height, width = picture.rgb.shape[:2]
+        return {
+            "file": name,
+            "source": photo.file.name,
+            "token": photo.file.token,
+            "sha256": made.files[name],
+            "width": width,
+            "height": height,
+            "format": picture.facts.format,
+            "usable": not blocking,
+            "findings": [f.to_json() for f in findings],
+        }
+
+
+def _entry(line: Line, sku: str) -> Entry:
+    entry = line.entry(sku)
+    if entry is None:
+        raise NotReady(f"{sku} is not in the catalogue any more, or has no photo")
+    return entry
+
+
+def _bytes(line: Line, sku: str, photo: PhotoFile) -> bytes:
+    try:
+        return line.inventory.read(photo.file.name)
+    except OSError as error:
+        raise SkuFailed(f"{photo.file.name} cannot be read ({type(error).__name__}): put it back") from None
+
+
+def _keep_replaced(line: Line, sku: str, photo: PhotoFile, name: str, data: bytes) -> None:
+    """A photo that is replaced is kept: no original is ever lost."""
+    old = line.store.read_or_none(name)
+    if old is not None and old != data:
+        line.store.write(f"replaced/{sku}/{photo.view}-{sha256(old)[:12]}{photo.suffix}", old)
+
+
+def look_name(sku: str, view: str) -> str:
+    """Where the first look of a view lies."""
+    return f"looks/{sku}/{view}.png"
+
+
+def _look_png(look: np.ndarray) -> bytes:
+    image = Image.fromarray((np.clip(look, 0, 1) * 255 + 0.5).astype(np.uint8))
+    image.thumbnail((LOOK_SIDE, LOOK_SIDE))
+    return encode_png(np.asarray(image))
+
+
+def read_look(line: Line, sku: str, view: str, shape: tuple[int, int]) -> np.ndarray:
+    """The first look at the photo's size, (H, W) float32 in [0, 1]."""
+    image = Image.open(io.BytesIO(line.store.read(look_name(sku, view))))
+    sized = image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
+    return np.asarray(sized, dtype=np.float32) / 255.0

@@ -1,0 +1,235 @@
+"""All scenes of a SKU: each a file with its own fingerprint, its story and its certificate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from catalog_assets.catalogue.item import Item
+from catalog_assets.channels.provenance import embed
+from catalog_assets.imaging.encode import encode_jpeg, thumbnail
+from catalog_assets.scenes.certificate import CERTIFICATE_VERSION, make_certificate
+from catalog_assets.scenes.contract import EngineError, ProductView, SceneEngine, SceneImage, SceneRequest
+from catalog_assets.scenes.engines import engine_for
+from catalog_assets.scenes.engines.studio import STUDIO_VERSION
+from catalog_assets.scenes.templates import SceneTemplate
+from catalog_assets.stages.cutout import cutout_views, item_of
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.pictures import read_rgba
+from catalog_assets.stages.stage import Made, SkuFailed, Stage
+from catalog_assets.storage.fingerprint import fingerprint
+from catalog_assets.storage.store import sha256
+
+JPEG_QUALITY = 92
+
+
+class ScenesStage(Stage):
+    """Draws every scene whose template applies to the SKU; unchanged scenes are kept."""
+
+    name = "scenes"
+    version = f"1+{STUDIO_VERSION}+{CERTIFICATE_VERSION}"
+
+    def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
+        """The cutouts and everything the templates say."""
+        item = item_of(line, sku)
+        return {
+            "scenes": {
+                t.name: self._print(line, sku, item, t) for t in line.house.templates_for(item.category, item.material)
+            }
+        }
+
+    def _print(self, line: Line, sku: str, item: Item, template: SceneTemplate) -> str:
+        plate = line.house.plates.get(template.plate or "")
+        return fingerprint(
+            version=self.version,
+            cutouts={view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
+            template=template.model_dump(mode="json"),
+            plate=plate.sha256 if plate else None,
+            prompt=prompt_of(template, item),
+            engine=engine_name(line, template),
+            size=[item.height_mm, item.width_mm, item.depth_mm],
+            category=item.category,
+            material=item.material,
+            colour_delta_e=line.house.brand.limits.colour_delta_e,
+        )
+
+    def make(self, line: Line, sku: str) -> Made:
+        """One JPEG and one JSON per scene; a template that cannot fit is noted and leaves the others alone."""
+        made = Made(metadata={"scenes": {}, "left_out": {}, "spent_usd": 0.0})
+        facts = cutout_views(line, sku)
+        if not facts:
+            made.hold("there is no cutout to make scenes from")
+            return made
+        item = item_of(line, sku)
+        views: tuple[ProductView, ...] = ()
+        for template in line.house.templates_for(item.category, item.material):
+            print_ = self._print(line, sku, item, template)
+            if self._keep(line, sku, template, print_, made):
+                continue
+            # Cutouts are decoded once, and only when there is something to draw.
+            views = views or _product_views(line, item, facts)
+            self._draw(line, sku, item, template, views, print_, made)
+        return made
+
+    def _keep(self, line: Line, sku: str, template: SceneTemplate, print_: str, made: Made) -> bool:
+        """Reuse a scene that was made from the same inputs, file by file."""
+        story = read_story(line, sku, template.name)
+        names = scene_files(sku, template.name)
+        if story is None or story.get("fingerprint") != print_:
+            return False
+        data = [line.store.read_or_none(name) for name in names]
+        if any(d is None for d in data) or sha256(data[0] or b"") != story["image_sha256"]:
+            return False
+        made.files.update({name: sha256(d or b"") for name, d in zip(names, data, strict=True)})
+        made.metadata["scenes"][template.name] = _summary(story)
+        return True
+
+    def _draw(
+        self,
+        line: Line,
+        sku: str,
+        item: Item,
+        template: SceneTemplate,
+        views: tuple[ProductView, ...],
+        print_: str,
+        made: Made,
+    ) -> None:
+        request = request_for(line, sku, item, template, views)
+        try:
+            engine = engine_of(line, template)
+            image = engine.draw(request)
+        except EngineError as error:
+            if error.kind == "unsupported":
+                made.metadata["left_out"][template.name] = str(error)
+                return
+            raise SkuFailed(f"scene {template.name}: {error}") from None
+        self._store(line, sku, template, request, image, print_, made)
+
+    def _store(
+        self,
+        line: Line,
+        sku: str,
+        template: SceneTemplate,
+        request: SceneRequest,
+        image: SceneImage,
+        print_: str,
+        made: Made,
+    ) -> None:
+        photo, story_name, thumb = scene_files(sku, template.name)
+        encoded = encode_jpeg(image.rgb, quality=JPEG_QUALITY)
+        data = embed(encoded, image.digital_source_type)
+        view = next((v for v in request.views if v.view == image.view), None)
+        photo_sha = _photo_sha(line, sku, image.view)
+        certificate = (
+            make_certificate(image, view, photo_sha256=photo_sha, image_data=data, lock=template.lock)
+            if view is not None and image.transform is not None
+            else None
+        )
+        self.put(line, made, photo, data)
+        story = {
+            "sku": sku,
+            "scene": template.name,
+            "fingerprint": print_,
+            "image_sha256": made.files[photo],
+            "engine": image.engine,
+            "model": image.model,
+            "prompt": request.prompt,
+            "lock": template.lock,
+            "view": image.view,
+            "cutout_sha256": view.sha256 if view else None,
+            "transform": image.transform,
+            "cost_usd": float(image.cost.usd),
+            "attempts": 1,
+            "digital_source_type": image.digital_source_type,
+            "details": image.details,
+            "certificate": certificate,
+        }
+        self.put(line, made, thumb, thumbnail(image.rgb))
+        # The story is written last: a scene without its story is drawn again.
+        self.put(line, made, story_name, json.dumps(story, ensure_ascii=False, indent=1, sort_keys=True).encode())
+        made.metadata["scenes"][template.name] = _summary(story)
+        made.metadata["spent_usd"] += float(image.cost.usd)
+
+
+def prompt_of(template: SceneTemplate, item: Item) -> str:
+    """The template's prompt with the catalogue's words filled in; an unknown placeholder stays as it is."""
+    words = _Words(item.model_dump(exclude={"extra"}))
+    return (template.prompt or "").format_map(words)
+
+
+class _Words(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+def engine_name(line: Line, template: SceneTemplate) -> str:
+    """The engine a template gets: its own, or the setting's for ``auto``."""
+    return line.settings.engine if template.engine == "auto" else template.engine
+
+
+def engine_of(line: Line, template: SceneTemplate) -> SceneEngine:
+    """An engine ready to draw.
+
+    Raises:
+        EngineError: ``unsupported`` for an unknown or ended model.
+    """
+    return engine_for(engine_name(line, template), plates=line.house.plates)
+
+
+def request_for(
+    line: Line, sku: str, item: Item, template: SceneTemplate, views: tuple[ProductView, ...]
+) -> SceneRequest:
+    """What an engine is asked for."""
+    width, height = template.pixel_size()
+    return SceneRequest(
+        sku=sku,
+        scene=template.name,
+        prompt=prompt_of(template, item),
+        width=width,
+        height=height,
+        lock=template.lock,
+        seed=int(fingerprint(sku=sku, scene=template.name)[:8], 16),
+        views=views,
+        colour_delta_e=line.house.brand.limits.colour_delta_e,
+        studio=template.model_dump(mode="json"),
+    )
+
+
+def _product_views(line: Line, item: Item, facts: Mapping[str, Any]) -> tuple[ProductView, ...]:
+    return tuple(
+        ProductView(
+            view=view,
+            rgba=read_rgba(line, fact["file"]),
+            sha256=fact["sha256"],
+            height_mm=item.height_mm,
+            width_mm=item.width_mm,
+            depth_mm=item.depth_mm,
+            category=item.category,
+            material=item.material,
+        )
+        for view, fact in facts.items()
+    )
+
+
+def scene_files(sku: str, scene: str) -> tuple[str, str, str]:
+    """Names of a scene's picture, story and thumbnail."""
+    return f"scenes/{sku}/{scene}.jpg", f"scenes/{sku}/{scene}.json", f"thumbs/{sku}/scenes-{scene}.jpg"
+
+
+def read_story(line: Line, sku: str, scene: str) -> dict[str, Any] | None:
+    """What is known of a scene, or None."""
+    data = line.store.read_or_none(scene_files(sku, scene)[1])
+    return json.loads(data) if data else None
+
+
+def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("engine", "model", "view", "cost_usd", "lock", "digital_source_type", "image_sha256")
+    more = {key: story[key] for key in ("cutout_sha256", "transform")}
+    return {"file": scene_files(story["sku"], story["scene"])[0], **{key: story[key] for key in keys}, **more}
+
+
+def _photo_sha(line: Line, sku: str, view: str | None) -> str:
+    record = line.manifest.get("raw_photo", sku)
+    views: Mapping[str, Any] = record.metadata.get("views", {}) if record else {}
+    return views.get(view or "hero", {}).get("sha256", "")
