@@ -18,10 +18,11 @@ for _category in (dg.BetaWarning, dg.PreviewWarning):
 
 from dagster_aws.s3 import S3Resource  # noqa: E402
 
-from catalog_assets.orchestration import assets, sensors  # noqa: E402
+from catalog_assets.orchestration import assets  # noqa: E402
 from catalog_assets.orchestration.executor import executor  # noqa: E402
 from catalog_assets.orchestration.partitions import sku_partitions  # noqa: E402
 from catalog_assets.orchestration.resources import LineResource  # noqa: E402
+from catalog_assets.orchestration.sensors import sensors  # noqa: E402
 from catalog_assets.settings import load_settings  # noqa: E402
 
 
@@ -31,7 +32,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     Args:
         overrides: resources by name (``line``, ``s3``) that replace the default ones.
     """
-    partitions = sku_partitions(load_settings().catalogue)
+    settings = load_settings()
+    partitions = sku_partitions(settings.catalogue)
     return dg.Definitions(
         assets=[
             assets.catalog,
@@ -39,7 +41,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *assets.stage_assets(partitions),  # raw_photo, cutout, packshot, scenes, qc_report, listing
             assets.insights,
         ],
-        sensors=[sensors.new_inventory, sensors.brand_changed, sensors.automation],
+        sensors=sensors(settings.sensor_seconds),  # new_inventory, brand_changed, automation
         resources={"line": LineResource(s3=S3Resource()), **(overrides or {})},
         executor=executor(),
     )

@@ -34,6 +34,7 @@ class Settings:
         channels: rule packs that ``listing`` makes renditions for.
         thumbs_url: where a browser finds the store's ``thumbs/`` folder; empty shows no pictures in the UI.
         catalogue: name of the partition set; one per catalogue above 100 000 SKUs.
+        sensor_seconds: least time between two looks of a sensor; 60 is kinder beyond 10 000 SKUs.
     """
 
     inventory: str = "inventory"
@@ -47,6 +48,7 @@ class Settings:
     channels: tuple[str, ...] = ("amazon.main", "google.shopping", "shopify")
     thumbs_url: str = ""
     catalogue: str = "sku"
+    sensor_seconds: int = 30
 
     def with_(self, **changes: Any) -> Settings:
         """A copy with some settings changed."""
@@ -94,9 +96,10 @@ def _parse(name: str, value: Any, where: str) -> Any:
         if not amount.is_finite() or amount < 0:
             raise SettingsError(f"{where} is {value!r}: write an amount of US dollars such as 2.50")
         return amount
-    if name == "workers":
-        if not str(value).isdecimal() or not 1 <= int(value) <= 256:
-            raise SettingsError(f"{where} is {value!r}: write a whole number from 1 to 256")
+    if name in ("workers", "sensor_seconds"):
+        most = 256 if name == "workers" else 86_400
+        if not str(value).isdecimal() or not 1 <= int(value) <= most:
+            raise SettingsError(f"{where} is {value!r}: write a whole number from 1 to {most}")
         return int(value)
     if name == "channels":
         parts: list[str] = value.split(",") if isinstance(value, str) else list(value)

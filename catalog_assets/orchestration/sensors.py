@@ -26,13 +26,37 @@ SETTLE_SECONDS = 2.0
 """A local photo younger than this may still be being copied; its SKU waits for the next look."""
 
 
-@dg.sensor(
-    target=dg.AssetSelection.assets("catalog", "brand", "raw_photo"),
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks at the inventory; new and changed photos and rows go to raw_photo, the rest is left alone.",
-)
-def new_inventory(
+def sensors(seconds: int) -> list[dg.SensorDefinition]:
+    """The three sensors; the first and the last are on from the start.
+
+    Args:
+        seconds: least time between two looks.
+    """
+    new_inventory = dg.sensor(
+        name="new_inventory",
+        target=dg.AssetSelection.assets("catalog", "brand", "raw_photo"),
+        minimum_interval_seconds=seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at the inventory; new and changed photos and rows go to raw_photo, others are left alone.",
+    )(look_at_inventory)
+    brand_changed = dg.sensor(
+        name="brand_changed",
+        target=dg.AssetSelection.assets("brand"),
+        minimum_interval_seconds=2 * seconds,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Looks at brand.yaml, scenes.yaml, plates and channel packs; a change re-runs what it touches.",
+    )(look_at_brand)
+    automation = dg.AutomationConditionSensorDefinition(
+        "automation",
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=seconds,
+        description="Runs a stage for the SKUs whose earlier stage has finished; one backfill for all of them.",
+    )
+    return [new_inventory, brand_changed, automation]
+
+
+def look_at_inventory(
     context: dg.SensorEvaluationContext, line: LineResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the inventory with the snapshot that was last acted on, and ask for what differs.
@@ -113,13 +137,7 @@ def _skus_of(snapshot: Snapshot, names: set[str]) -> list[str]:
     return [sku for sku, entry in entries.items() if any(p.file.name in names for p in entry.photos)]
 
 
-@dg.sensor(
-    target=dg.AssetSelection.assets("brand"),
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Looks at brand.yaml, scenes.yaml, plates and channel packs; a valid change re-runs what it touches.",
-)
-def brand_changed(
+def look_at_brand(
     context: dg.SensorEvaluationContext, line: LineResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for ``brand`` when one of its files changed; automation does the rest.
@@ -141,11 +159,3 @@ def brand_changed(
         cursor=state,
     )
 
-
-automation = dg.AutomationConditionSensorDefinition(
-    "automation",
-    target=dg.AssetSelection.all(),
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
-    description="Runs a stage for the SKUs whose earlier stage has finished; one backfill for all of them.",
-)
