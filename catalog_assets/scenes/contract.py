@@ -103,6 +103,8 @@ class SceneRequest:
     ``width``/``height`` are pixels of the finished scene; an engine may draw at another legal size and
     return that. ``template`` is the scene template's name, ``model`` the vendor id ("" for studio).
     ``studio`` carries free-form template settings (plate name, placement, light) for the built-in engine.
+    ``alpha`` asks for a transparent background. ``options`` are JSON-able vendor settings (``loras``,
+    ``negative_prompt``, ``guidance_scale`` …) that an engine either understands or refuses.
     """
 
     sku: str
@@ -120,6 +122,8 @@ class SceneRequest:
     views: tuple[ProductView, ...] = ()
     colour_delta_e: float = 5.0
     studio: dict[str, Any] = field(default_factory=dict)
+    alpha: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,9 @@ class EngineError(Exception):
         retry_after: seconds to wait, for ``rate_limited`` where the vendor said so.
         stage: ``input`` or ``output`` for ``refused`` where known.
         categories: the vendor's safety categories for ``refused``.
+        cost: what the vendor charged (or at most may have) although no picture came; None when nothing.
+        request_id: the vendor's id of the call, where it gave one.
+        ends_engine: no other call to this engine can work in this run (no credit, a refused key).
     """
 
     def __init__(
@@ -161,12 +168,18 @@ class EngineError(Exception):
         retry_after: float | None = None,
         stage: str | None = None,
         categories: tuple[str, ...] = (),
+        cost: Money | None = None,
+        request_id: str | None = None,
+        ends_engine: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.retry_after = retry_after
         self.stage = stage
         self.categories = categories
+        self.cost = cost
+        self.request_id = request_id
+        self.ends_engine = ends_engine or kind == "out_of_credit"
 
 
 @runtime_checkable

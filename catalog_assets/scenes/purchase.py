@@ -1,0 +1,289 @@
+"""Buys one picture from one engine, or finds that it has been bought already."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from catalog_assets.scenes.budget import AlreadyInFlightError, Budget
+from catalog_assets.scenes.candidates import Candidate, Candidates
+from catalog_assets.scenes.contract import EngineError, Money, SceneImage, SceneRequest
+from catalog_assets.scenes.ledger import Attempt, owner_is_dead
+from catalog_assets.scenes.pacing import Limiter, Limiters
+from catalog_assets.scenes.paid import PaidEngine, Reply, request_facts, request_hash
+from catalog_assets.scenes.picture import decode
+from catalog_assets.scenes.scrub import scrub
+from catalog_assets.scenes.sizes import recompose
+from catalog_assets.storage.store import Store, sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A picture that is paid for and stored. ``cost`` is what it once cost, also when ``reused``."""
+
+    image: SceneImage
+    candidate: Candidate
+    cost: Money
+    reused: bool
+
+
+class Purchases:
+    """Single purchases on one store.
+
+    Args:
+        store: where candidates live.
+        budget: reserves and settles; knows the ledger.
+        limiters: pace per engine and account.
+        env: for keeping keys out of texts.
+        sleep: waits while another process draws the same picture.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        budget: Budget,
+        limiters: Limiters,
+        env: Mapping[str, str],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.budget = budget
+        self.ledger = budget.ledger
+        self.candidates = Candidates(store)
+        self.limiters = limiters
+        self._env = env
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._drawing: dict[str, threading.Lock] = {}
+
+    def buy(
+        self,
+        engine: PaidEngine,
+        request: SceneRequest,
+        scene_ceiling: Money | None = None,
+        counts: dict[str, int] | None = None,
+    ) -> Bought:
+        """The picture of ``request``: stored, fetched from a vendor's queue, or bought now, in this order.
+
+        Args:
+            engine: whom to ask.
+            request: what for.
+            scene_ceiling: dollars for this SKU and scene.
+            counts: failures of this draw so far; replies that were lost earlier are counted into it.
+
+        Raises:
+            EngineError: the attempt failed; what it cost is settled.
+            BudgetExceededError: nothing was sent.
+        """
+        size = engine.check(request)
+        facts = request_facts(request, engine.model.spec, size) | {
+            "quality": engine.model.quality_name(request.quality)
+        }
+        name = request_hash(facts)
+        # The same request of another SKU or scene is another picture.
+        key = sha256(f"{name}\n{request.sku}\n{request.scene}".encode())
+        deadline = time.monotonic() + engine.engine.timeout_seconds
+        with self._alone(key):
+            while True:
+                stored = self._stored(engine, request, name, first=not (counts or {}).get("unknown_outcome"))
+                if stored is not None:
+                    return stored
+                try:
+                    return self._send(engine, request, facts, name, key, scene_ceiling)
+                except AlreadyInFlightError as other:
+                    # Its candidate will turn up, or its process will be found dead, or it never ends.
+                    if time.monotonic() > deadline:
+                        raise EngineError(
+                            "transient", f"another worker has been drawing this since {other.standing.at:.0f}"
+                        ) from other
+                    self._sleep(0.5)
+
+    # ---- bought before ---------------------------------------------------------------------------
+
+    def _stored(self, engine: PaidEngine, request: SceneRequest, name: str, first: bool) -> Bought | None:
+        for candidate in self.candidates.all(request.sku, request.scene):
+            if candidate.hash != name or candidate.status in ("refused", "failed"):
+                continue
+            data = self.candidates.image(request.sku, request.scene, candidate)
+            if data is not None:
+                if candidate.status != "drawn":
+                    self._adopt(request, candidate)
+                return self._bought(request, candidate, data, reused=True)
+            if candidate.status in ("open", "unknown"):
+                recovered = self._recover(engine, request, candidate, first)
+                if recovered is not None:
+                    return recovered
+        return None
+
+    def _adopt(self, request: SceneRequest, candidate: Candidate) -> None:
+        """A crash fell after the picture was stored: it is paid for; complete the papers."""
+        attempt = self.ledger.attempt(candidate.intent, candidate.day)
+        if attempt is not None and attempt.outcome is not None:
+            candidate.cost_usd = str(attempt.outcome.get("cost_usd", "0"))
+        elif attempt is not None:
+            candidate.cost_usd = str(attempt.intent["quote_usd"])
+            self.ledger.note(
+                candidate.intent, candidate.day, "outcome", cost=Money(Decimal(candidate.cost_usd)),
+                result="drawn", basis="quote: the process ended before the usage was written",
+                candidate=candidate.n, image_sha256=candidate.image_sha256,
+            )  # fmt: skip
+        candidate.status = "drawn"
+        self.candidates.finish(request.sku, request.scene, candidate)
+
+    def _recover(
+        self, engine: PaidEngine, request: SceneRequest, candidate: Candidate, first: bool
+    ) -> Bought | None:
+        """An attempt without a picture: fetch it, wait for it, or book it as lost."""
+        attempt = self.ledger.attempt(candidate.intent, candidate.day)
+        if attempt is None or attempt.withdrawn is not None:
+            return self._close(request, candidate, "failed", "it was never sent")
+        owner = str(attempt.intent.get("owner", ""))
+        mine = owner == self.ledger.owner
+        if (
+            candidate.status == "open"
+            and not mine
+            and not owner_is_dead(owner)
+            and not self._expired(engine, attempt)
+        ):
+            return None  # under way elsewhere: the reservation will meet it
+        if attempt.call is None:
+            self.ledger.note(candidate.intent, candidate.day, "withdrawn", why="its process ended first")
+            return self._close(request, candidate, "failed", "it was never sent")
+        job = (attempt.submitted or {}).get("job")
+        if job is not None:
+            return self._resume(engine, request, candidate, attempt, job)
+        if candidate.status == "open":
+            lost = EngineError("unknown_outcome", "the process ended while the reply was on its way")
+            self._settle_failure(request, candidate, lost, Money(Decimal(attempt.intent["quote_usd"])))
+        if first and candidate.status == "unknown":
+            # Counted as a failure of this draw, so that the policy decides whether to pay once more.
+            raise EngineError(
+                "unknown_outcome",
+                f"{engine.model.spec} may have billed an earlier attempt (candidate {candidate.n}) whose "
+                "reply was lost.",
+            )
+        return None
+
+    def _resume(
+        self,
+        engine: PaidEngine,
+        request: SceneRequest,
+        candidate: Candidate,
+        attempt: Attempt,
+        job: Mapping[str, Any],
+    ) -> Bought:
+        try:
+            reply = engine.resume(request, job)
+        except EngineError as error:
+            self._settle_failure(request, candidate, error, Money(Decimal(attempt.intent["quote_usd"])))
+            raise
+        return self._keep(request, candidate, reply, reused=True)
+
+    def _expired(self, engine: PaidEngine, attempt: Attempt) -> bool:
+        from datetime import datetime
+
+        begun = datetime.fromisoformat(str((attempt.call or attempt.intent)["at"]))
+        return (self.ledger.now() - begun).total_seconds() > engine.engine.timeout_seconds + 120
+
+    def _close(self, request: SceneRequest, candidate: Candidate, status: Any, message: str) -> None:
+        candidate.status = status
+        candidate.message = message
+        self.candidates.finish(request.sku, request.scene, candidate)
+
+    # ---- bought now ------------------------------------------------------------------------------
+
+    def _send(
+        self,
+        engine: PaidEngine,
+        request: SceneRequest,
+        facts: Mapping[str, Any],
+        name: str,
+        key: str,
+        scene_ceiling: Money | None,
+    ) -> Bought:
+        pace = engine.pace_key()
+        limiter = self.limiters.of(pace, engine.engine)
+        with limiter.slot(tokens=len(request.prompt) // 4 + 1200 * (1 + len(request.references))):
+            reservation = self.budget.reserve(
+                quote=engine.quote(request), sku=request.sku, scene=request.scene, request_hash=key,
+                pace=pace, scene_ceiling=scene_ceiling, engine=engine.model.spec, request=name,
+            )  # fmt: skip
+            limiter.sharers = self.budget.active_owners(pace)
+            candidate = self.candidates.open(
+                request.sku, request.scene, engine=engine.model.spec, request=facts, request_hash=name,
+                intent=reservation.intent.id, day=reservation.intent.day,
+            )  # fmt: skip
+            if not reservation.fresh:
+                reservation.withdraw("it took too long to get ready")
+                self._close(request, candidate, "failed", "it was never sent")
+                raise EngineError("transient", "the store was too slow to reserve the money in time")
+            reservation.sending(candidate=candidate.n)
+            try:
+                reply = engine.call(request, reservation.submitted)
+            except EngineError as error:
+                self._slow_down(limiter, error)
+                self._settle_failure(request, candidate, error, reservation.intent.quote)
+                raise
+            except Exception as bug:
+                error = EngineError("unknown_outcome", scrub(f"{type(bug).__name__}: {bug}", self._env))
+                self._settle_failure(request, candidate, error, reservation.intent.quote)
+                raise error from bug
+            finally:
+                self.budget.done(reservation.intent.id)
+            limiter.learn(reply.pace)
+        return self._keep(request, candidate, reply, reused=False)
+
+    def _keep(self, request: SceneRequest, candidate: Candidate, reply: Reply, reused: bool) -> Bought:
+        self.candidates.keep_image(request.sku, request.scene, candidate, reply.data, reply.media_type)
+        self.ledger.note(
+            candidate.intent, candidate.day, "outcome", cost=reply.cost, result="drawn",
+            basis=reply.cost_basis, usage=reply.usage, request_id=reply.request_id, candidate=candidate.n,
+            image_sha256=candidate.image_sha256,
+        )  # fmt: skip
+        candidate.status = "drawn"
+        candidate.cost_usd = str(reply.cost.usd)
+        candidate.request_id = reply.request_id
+        candidate.details = dict(reply.details)
+        self.candidates.finish(request.sku, request.scene, candidate)
+        return self._bought(request, candidate, reply.data, reused)
+
+    def _settle_failure(
+        self, request: SceneRequest, candidate: Candidate, error: EngineError, quote: Money
+    ) -> None:
+        # A lost reply counts in full: it may have been billed.
+        if error.cost is None and error.kind == "unknown_outcome":
+            error.cost = quote
+        message = scrub(error, self._env)
+        self.ledger.note(
+            candidate.intent, candidate.day, "outcome", cost=error.cost or Money(), result=error.kind,
+            message=message, request_id=error.request_id, stage=error.stage,
+            categories=list(error.categories), candidate=candidate.n,
+        )  # fmt: skip
+        candidate.cost_usd = str((error.cost or Money()).usd)
+        candidate.request_id = error.request_id
+        status = {"refused": "refused", "unknown_outcome": "unknown"}.get(error.kind, "failed")
+        self._close(request, candidate, status, message)
+
+    @staticmethod
+    def _slow_down(limiter: Limiter, error: EngineError) -> None:
+        if error.kind == "rate_limited":
+            limiter.throttled(error.retry_after)
+
+    def _bought(self, request: SceneRequest, candidate: Candidate, data: bytes, reused: bool) -> Bought:
+        rgb = decode(data)
+        engine, _, model = candidate.engine.partition("/")
+        drawn = [int(rgb.shape[1]), int(rgb.shape[0])]
+        cost = Money(Decimal(candidate.cost_usd))
+        image = SceneImage(
+            recompose(rgb, request.width, request.height), engine, model, cost,
+            request_id=candidate.request_id,
+            details={**candidate.details, "drawn_size": drawn, "candidate": candidate.n},
+        )  # fmt: skip
+        return Bought(image, candidate, cost, reused)
+
+    def _alone(self, key: str) -> threading.Lock:
+        with self._lock:
+            return self._drawing.setdefault(key, threading.Lock())

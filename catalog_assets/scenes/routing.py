@@ -1,0 +1,198 @@
+"""Which engines are asked for a picture, in which order, and why. The rules are data (``routing.toml``)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from catalog_assets.scenes.contract import EngineError, LockMode, SceneRequest
+from catalog_assets.scenes.models import EngineSpec, ModelSpec, ModelTable, model_table
+from catalog_assets.scenes.sizes import legal_size
+
+STUDIO = "studio"
+
+
+@dataclass(frozen=True, slots=True)
+class PassRate:
+    """How often an engine's pictures passed our own quality reports."""
+
+    passed: int
+    seen: int
+
+
+class Rule(BaseModel):
+    """One row of ``routing.toml``; a condition that is not given always holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    why: str
+    chain: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
+    lock: tuple[LockMode, ...] = ()
+    references: int = 0
+    mask: bool | None = None
+    alpha: bool | None = None
+    seed: bool | None = None
+    text: bool | None = None
+    draft: bool | None = None
+
+    def fits(self, request: SceneRequest, category: str, text: bool) -> bool:
+        """Whether every condition of the rule holds."""
+        wanted = (
+            (self.mask, request.mask is not None),
+            (self.alpha, request.alpha),
+            (self.seed, request.seed is not None and bool(request.options.get("reproducible"))),
+            (self.text, text),
+            (self.draft, request.quality == "draft"),
+        )
+        return (
+            all(condition is None or condition == given for condition, given in wanted)
+            and (not self.categories or category in self.categories)
+            and (not self.scenes or request.scene in self.scenes)
+            and (not self.lock or request.lock in self.lock)
+            and len(request.references) >= self.references
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The whole table."""
+
+    version: str
+    least_pass_rate: float
+    measured_over: int
+    rules: tuple[Rule, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Rules:
+        """From TOML as in ``routing.toml``."""
+        raw = tomllib.loads(text)
+        rows = cast("list[dict[str, Any]]", raw["rule"])
+        return cls(
+            str(raw["version"]),
+            float(raw["least_pass_rate"]),
+            int(raw["measured_over"]),
+            tuple(Rule(**row) for row in rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The chain, the rule's reason, and why the others are not in it. Stored with the picture."""
+
+    chain: tuple[str, ...]
+    reason: str
+    dropped: tuple[str, ...] = ()
+    version: str = ""
+
+
+@cache
+def bundled_rules() -> Rules:
+    """The rules that come along."""
+    return Rules.parse(resources.files("catalog_assets.scenes").joinpath("routing.toml").read_text("utf-8"))
+
+
+def route(
+    request: SceneRequest,
+    engine: str = "auto",
+    *,
+    category: str = "",
+    text: bool = False,
+    env: Mapping[str, str] | None = None,
+    price_ceiling: Decimal | None = None,
+    pass_rates: Mapping[str, PassRate] | None = None,
+    rules: Rules | None = None,
+    table: ModelTable | None = None,
+    today: date | None = None,
+) -> Route:
+    """The chain of engines for a request.
+
+    Args:
+        request: what is needed.
+        engine: ``studio``, an ``engine/model`` to be asked first (then its rule's chain), or ``auto``.
+        category: the wording's category of the product (:func:`catalog_assets.scenes.prompts.category_of`).
+        text: whether the product carries print that a model would have to keep.
+        env: if given, engines whose key is not set drop out.
+        price_ceiling: dollars for one picture at most.
+        pass_rates: by spec, from our own reports.
+        rules: another table of rules.
+        table: another table of models.
+        today: for ends of life.
+    """
+    rules, table = rules or bundled_rules(), table or model_table()
+    if engine == STUDIO:
+        return Route((STUDIO,), "The built-in studio was asked for.", (), rules.version)
+    rule = next((rule for rule in rules.rules if rule.fits(request, category, text)), None)
+    if engine == "auto":
+        wanted, reason = (rule.chain, rule.why) if rule else ((), "No rule fits this request.")
+    else:
+        # An explicit engine is asked first; only its own failure brings in the others.
+        wanted = (engine, *(rule.chain if rule else ()))
+        reason = f"{engine} was asked for."
+    kept: list[str] = []
+    late: list[str] = []
+    dropped: list[str] = []
+    for spec in dict.fromkeys(wanted):
+        why_not = _why_not(spec, request, table, env, price_ceiling, today or datetime.now(UTC).date())
+        if why_not and spec != engine:
+            dropped.append(f"{spec}: {why_not}")
+            continue
+        rate = (pass_rates or {}).get(spec)
+        if rate and rate.seen >= rules.measured_over and rate.passed / rate.seen < rules.least_pass_rate:
+            late.append(spec)
+            dropped.append(f"{spec}: asked last, {rate.passed} of {rate.seen} of its pictures passed.")
+        else:
+            kept.append(spec)
+    chain = tuple(spec for spec in (*kept, *late) if spec != STUDIO)
+    return Route((*chain, STUDIO), reason, tuple(dropped), rules.version)
+
+
+def _why_not(
+    spec: str,
+    request: SceneRequest,
+    table: ModelTable,
+    env: Mapping[str, str] | None,
+    price_ceiling: Decimal | None,
+    today: date,
+) -> str:
+    if spec == STUDIO:
+        return ""
+    try:
+        engine, model = table.find(spec)
+        model.refuse_if_ended(today)
+        return _lacks(engine, model, request, env, price_ceiling)
+    except EngineError as error:
+        return str(error)
+
+
+def _lacks(
+    engine: EngineSpec,
+    model: ModelSpec,
+    request: SceneRequest,
+    env: Mapping[str, str] | None,
+    price_ceiling: Decimal | None,
+) -> str:
+    if env is not None and engine.key and not env.get(engine.key, "").strip():
+        return f"{engine.key} is not set."
+    if request.lock not in model.locks:
+        return f"it cannot work in lock mode {request.lock}."
+    if len(request.references) > model.references:
+        return f"it takes {model.references} references, {len(request.references)} are needed."
+    if request.mask is not None and not model.mask:
+        return "it takes no mask."
+    if request.alpha and not model.alpha:
+        return "it draws no transparency."
+    size = legal_size(model, request.width, request.height)
+    price = model.quote(request, size.width, size.height)
+    if price_ceiling is not None and price.usd > price_ceiling:
+        return f"it may cost {price}, above the ceiling of ${price_ceiling}."
+    return ""
