@@ -45,6 +45,7 @@ class ListingPlan(Strict):
         frame: aspect of the main picture as ``W:H``, or ``keep`` for the packshot's own.
         fill: share of the frame's longer fit the product's box is recomposed to.
         margin: least distance from the product to the frame, as a share of the frame.
+        max_upscale: how far a product may be enlarged to reach the size the channel advises; 1 is not at all.
         quality: JPEG quality tried first; lowered in steps down to ``quality_floor`` to meet ``max_bytes``.
         scenes_as: the role scenes take; ``lifestyle`` gives it to the first, the rest are ``additional``.
         refuse_source_types: kinds of picture the channel does not allow at all.
@@ -62,6 +63,7 @@ class ListingPlan(Strict):
     frame: str = "1:1"
     fill: float = Field(default=0.86, gt=0.1, le=0.98)
     margin: float = Field(default=0.04, ge=0, lt=0.4)
+    max_upscale: float = Field(default=1.25, ge=1, le=4)
     quality: int = Field(default=92, ge=50, le=100)
     quality_floor: int = Field(default=74, ge=40, le=100)
     scenes_as: Literal["additional", "lifestyle", "none"] = "additional"
