@@ -7,8 +7,9 @@ until the new one has been accepted.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -20,19 +21,22 @@ from catalog_assets.channels.packs import ChannelPack, load_packs
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
 from catalog_assets.scenes.plates import Plate, builtin_plates, load_plates
 from catalog_assets.scenes.templates import SceneTemplate, default_templates, load_templates
+from catalog_assets.storage.fingerprint import fingerprint
 from catalog_assets.storage.store import Store, sha256
 
 FOLDER = "catalogue/house"
 BRAND_FILE, SCENES_FILE, PLATES_FILE = "brand.yaml", "scenes.yaml", "plates.json"
 PLATE_FOLDERS = ("plates", "scenes")
 CHANNEL_FOLDER = "channels"
+_plate_lock = threading.Lock()
 
 
 @dataclass
 class House:
     """What the brand wants. ``files`` holds the accepted files byte for byte, by their inventory name."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    _plate_prints: dict[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
     def brand(self) -> Brand:
@@ -62,6 +66,17 @@ class House:
         folder = own.rpartition("/")[0]
         read = self._reader(folder)
         return {**builtin_plates(), **load_plates(_text(self.files[own], own), read)}
+
+    def plate_print(self, name: str | None) -> str | None:
+        """Changes when a plate's picture or any of its numbers does; None for a plate that is drawn."""
+        plate = self.plates.get(name or "")
+        if plate is None:
+            return None
+        with _plate_lock:
+            if name not in self._plate_prints:
+                numbers = {k: repr(v) for k, v in ((f.name, getattr(plate, f.name)) for f in fields(plate)) if k != "rgb"}
+                self._plate_prints[name or ""] = fingerprint(rgb=sha256(plate.rgb.tobytes()), **numbers)
+            return self._plate_prints[name or ""]
 
     def _reader(self, folder: str) -> Callable[[str], bytes]:
         return lambda name: self.files[f"{folder}/{name}" if folder else name]

@@ -4,8 +4,6 @@ Belongs here: keys, dependencies, groups, descriptions, when a stage runs by its
 formats, rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Belongs here: how settings reach a run. Not: what is done with them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -27,7 +25,7 @@ class LineResource(dg.ConfigurableResource):
     store: str = ""
     engine: str = ""
     workers: int = 0
-    s3: dg.ResourceDependency[S3Resource]
+    s3: S3Resource
 
     _line: Line | None = PrivateAttr(default=None)
 

@@ -3,8 +3,6 @@
 Belongs here: noticing, and asking Dagster for runs. Not: reading rows or photos (``catalogue/``).
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable, Iterator

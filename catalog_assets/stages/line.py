@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from catalog_assets.storage.manifest import Manifest
 from catalog_assets.storage.store import Store
 
 if TYPE_CHECKING:
+    from catalog_assets.scenes.drawer import Drawer
     from catalog_assets.weights import Predictor
 
 _predictor_lock = threading.Lock()
@@ -93,6 +95,23 @@ class Line:
     def forget(self) -> None:
         """Drop remembered rows, so that the next look reads the current snapshot."""
         self._entries = {}
+
+    @cached_property
+    def drawer(self) -> Drawer:
+        """Draws scenes; keeps the ledger and never goes over the budget."""
+        from catalog_assets.scenes.budget import Ceilings
+        from catalog_assets.scenes.contract import Money, SceneEngine
+        from catalog_assets.scenes.drawer import Drawer
+        from catalog_assets.scenes.engines import engine_for
+
+        def make(spec: str) -> SceneEngine:
+            return engine_for(spec, plates=self.house.plates)
+
+        settings = self.settings
+        run = None if settings.budget_run_usd is None else Money(settings.budget_run_usd)
+        sku = None if settings.budget_sku_usd is None else Money(settings.budget_sku_usd)
+        ceilings = Ceilings(day=Money(settings.budget_usd), run=run, sku=sku)
+        return Drawer.open(self.store, ceilings, run=uuid.uuid4().hex, make_engine=make)
 
     def load_predictor(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Fetch the matting network's weights where they are missing.

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from catalog_assets.catalogue.brand import Brand
-from catalog_assets.imaging.decode import decode_photo
+from catalog_assets.catalogue.item import Item
+from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, thumbnail
-from catalog_assets.imaging.packshot import PACKSHOT_VERSION, PackshotSpec, compose_packshot
+from catalog_assets.imaging.packshot import PACKSHOT_VERSION, PackshotSpec, compose_packshot, plan_packshots
+from catalog_assets.imaging.pose import estimate_pose
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgba
 from catalog_assets.stages.stage import Made, SkuFailed, Stage
 
 JPEG_QUALITY = 93
+SOURCE_TYPE = "algorithmicallyEnhanced"
+"""The product's own pixels on a drawn ground: nothing of it was generated."""
 CHANNELS_FILL = (0.85, 0.90)
 """Where Amazon's (≥ 85 %) and Google's (75–90 %) wishes for the product's share of the frame overlap."""
 
@@ -35,36 +43,72 @@ class PackshotStage(Stage):
             "fill": target_fill(brand),
             "margin": brand.limits.margin,
             "category": item.category,
-            "material": item.material,
+            "title": item.title,
+            "size": [item.height_mm, item.width_mm, item.depth_mm],
         }
 
     def make(self, line: Line, sku: str) -> Made:
-        """One JPEG per view."""
+        """One JPEG per view, all views at one scale where the brand's fill allows it."""
         made = Made()
+        brand, item = line.house.brand, item_of(line, sku)
+        facts = cutout_views(line, sku)
+        cutouts = {view: read_rgba(line, fact["file"]) for view, fact in facts.items()}
         views: dict[str, Any] = {}
-        brand = line.house.brand
-        for view, facts in cutout_views(line, sku).items():
-            rgba = read_rgba(line, facts["file"])
-            spec = spec_for(brand, rgba.shape[:2], item_of(line, sku).category, item_of(line, sku).material)
+        for view, spec in self._plan(brand, item, cutouts).items():
             try:
-                picture = compose_packshot(rgba, spec)
+                picture = compose_packshot(cutouts.pop(view), spec)
             except ValueError as error:
                 raise SkuFailed(f"the packshot of view {view} could not be made: {error}") from None
             name = f"packshot/{sku}/{view}.jpg"
-            data = encode_jpeg(picture.rgb, quality=JPEG_QUALITY)
+            data = embed(encode_jpeg(picture.rgb, quality=JPEG_QUALITY), SOURCE_TYPE)
             self.put(line, made, name, data)
             self.put(line, made, f"thumbs/{sku}/packshot-{view}.jpg", thumbnail(picture.rgb))
             views[view] = {
                 "file": name,
                 "sha256": made.files[name],
-                "cutout_sha256": facts["sha256"],
+                "cutout_sha256": facts[view]["sha256"],
                 "width": picture.rgb.shape[1],
                 "height": picture.rgb.shape[0],
                 "transform": [list(row) for row in picture.transform],
-                "digital_source_type": "algorithmicallyEnhanced",
+                "digital_source_type": SOURCE_TYPE,
                 "notes": picture.notes,
             }
         made.metadata["views"] = views
         if not views:
             made.hold("there is no cutout to make a packshot from")
         return made
+
+    def _plan(self, brand: Brand, item: Item, cutouts: dict[str, NDArray[np.uint8]]) -> dict[str, PackshotSpec]:
+        spec = PackshotSpec(
+            background=brand.background_rgb,
+            fill=target_fill(brand),
+            margin=brand.limits.margin,
+        )
+        try:
+            plans = plan_packshots(cutouts, spec, fill_min=brand.limits.fill[0])
+            return {view: _posed(plan, view, item, cutouts[view]) for view, plan in plans.items()}
+        except ValueError as error:
+            raise SkuFailed(f"no packshot could be planned: {error}") from None
+
+
+def _posed(spec: PackshotSpec, view: str, item: Item, rgba: NDArray[np.uint8]) -> PackshotSpec:
+    """The shadow must agree with how the product was photographed: standing, lying or hanging."""
+    pose = estimate_pose(
+        rgba,
+        view=view,
+        words=f"{item.category} {item.title}",
+        height_mm=item.height_mm,
+        width_mm=item.width_mm,
+        depth_mm=item.depth_mm,
+    )
+    return replace(spec, posture=pose.posture, elevation_deg=pose.elevation_deg)
+
+
+def target_fill(brand: Brand) -> float:
+    """The share of the frame to aim at: inside the brand's wish, and the channels' where the two overlap."""
+    low, high = brand.limits.fill
+    wanted_low, wanted_high = max(low, CHANNELS_FILL[0]), min(high, CHANNELS_FILL[1])
+    if wanted_low > wanted_high:
+        wanted_low, wanted_high = low, high
+    # The product must also clear the margin on both sides.
+    return min(round((wanted_low + wanted_high) / 2, 4), 1 - 2 * brand.limits.margin)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, thumbnail
 from catalog_assets.scenes.certificate import CERTIFICATE_VERSION, make_certificate
-from catalog_assets.scenes.contract import EngineError, ProductView, SceneEngine, SceneImage, SceneRequest
-from catalog_assets.scenes.engines import engine_for
+from catalog_assets.scenes.contract import EngineError, Money, ProductView, SceneRequest
+from catalog_assets.scenes.drawer import DrawnScene
 from catalog_assets.scenes.engines.studio import STUDIO_VERSION
+from catalog_assets.scenes.prompts import category_of
+from catalog_assets.scenes.routing import route
 from catalog_assets.scenes.templates import SceneTemplate
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
@@ -24,6 +29,24 @@ from catalog_assets.storage.store import sha256
 JPEG_QUALITY = 92
 
 
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a scene: a template that lists several ratios is drawn once in each."""
+
+    name: str
+    template: SceneTemplate
+    width: int
+    height: int
+
+
+def shots_of(line: Line, item: Item) -> Iterator[Shot]:
+    """Every scene picture a SKU gets; the first ratio of a template bears the scene's own name."""
+    for template in line.house.templates_for(item.category, item.material):
+        for number, (aspect, (width, height)) in enumerate(template.all_sizes().items()):
+            name = template.name if number == 0 else f"{template.name}-{aspect.replace(':', 'x')}"
+            yield Shot(name, template, width, height)
+
+
 class ScenesStage(Stage):
     """Draws every scene whose template applies to the SKU; unchanged scenes are kept."""
 
@@ -33,19 +56,16 @@ class ScenesStage(Stage):
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The cutouts and everything the templates say."""
         item = item_of(line, sku)
-        return {
-            "scenes": {
-                t.name: self._print(line, sku, item, t) for t in line.house.templates_for(item.category, item.material)
-            }
-        }
+        return {"scenes": {shot.name: self._print(line, sku, item, shot) for shot in shots_of(line, item)}}
 
-    def _print(self, line: Line, sku: str, item: Item, template: SceneTemplate) -> str:
-        plate = line.house.plates.get(template.plate or "")
+    def _print(self, line: Line, sku: str, item: Item, shot: Shot) -> str:
+        template = shot.template
         return fingerprint(
             version=self.version,
             cutouts={view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
             template=template.model_dump(mode="json"),
-            plate=plate.sha256 if plate else None,
+            pixels=[shot.width, shot.height],
+            plates=[line.house.plate_print(name) for name in (template.plate, *template.otherwise)],
             prompt=prompt_of(template, item),
             engine=engine_name(line, template),
             size=[item.height_mm, item.width_mm, item.depth_mm],
@@ -63,26 +83,26 @@ class ScenesStage(Stage):
             return made
         item = item_of(line, sku)
         views: tuple[ProductView, ...] = ()
-        for template in line.house.templates_for(item.category, item.material):
-            print_ = self._print(line, sku, item, template)
-            if self._keep(line, sku, template, print_, made):
+        for shot in shots_of(line, item):
+            print_ = self._print(line, sku, item, shot)
+            if self._keep(line, sku, shot, print_, made):
                 continue
             # Cutouts are decoded once, and only when there is something to draw.
             views = views or _product_views(line, item, facts)
-            self._draw(line, sku, item, template, views, print_, made)
+            self._draw(line, sku, item, shot, views, print_, made)
         return made
 
-    def _keep(self, line: Line, sku: str, template: SceneTemplate, print_: str, made: Made) -> bool:
+    def _keep(self, line: Line, sku: str, shot: Shot, print_: str, made: Made) -> bool:
         """Reuse a scene that was made from the same inputs, file by file."""
-        story = read_story(line, sku, template.name)
-        names = scene_files(sku, template.name)
+        story = read_story(line, sku, shot.name)
+        names = scene_files(sku, shot.name)
         if story is None or story.get("fingerprint") != print_:
             return False
         data = [line.store.read_or_none(name) for name in names]
         if any(d is None for d in data) or sha256(data[0] or b"") != story["image_sha256"]:
             return False
         made.files.update({name: sha256(d or b"") for name, d in zip(names, data, strict=True)})
-        made.metadata["scenes"][template.name] = _summary(story)
+        made.metadata["scenes"][shot.name] = _summary(story)
         return True
 
     def _draw(
@@ -90,57 +110,69 @@ class ScenesStage(Stage):
         line: Line,
         sku: str,
         item: Item,
-        template: SceneTemplate,
+        shot: Shot,
         views: tuple[ProductView, ...],
         print_: str,
         made: Made,
     ) -> None:
-        request = request_for(line, sku, item, template, views)
+        request = request_for(line, sku, item, shot, views)
+        ceiling = shot.template.budget_usd
+        chosen = route(
+            request,
+            engine_name(line, shot.template),
+            category=category_of(item.category),
+            text=bool(item.label_lines),
+            env=os.environ,
+        )
         try:
-            engine = engine_of(line, template)
-            image = engine.draw(request)
+            drawn = line.drawer.draw_scene(
+                request,
+                chosen.chain,
+                scene_ceiling=None if ceiling is None else Money(Decimal(str(ceiling))),
+                why=chosen.reason,
+            )
         except EngineError as error:
             if error.kind == "unsupported":
-                made.metadata["left_out"][template.name] = str(error)
+                made.metadata["left_out"][shot.name] = str(error)
                 return
-            raise SkuFailed(f"scene {template.name}: {error}") from None
-        self._store(line, sku, template, request, image, print_, made)
+            raise SkuFailed(f"scene {shot.name}: {error}") from None
+        self._store(line, sku, shot, request, drawn, print_, made)
 
     def _store(
         self,
         line: Line,
         sku: str,
-        template: SceneTemplate,
+        shot: Shot,
         request: SceneRequest,
-        image: SceneImage,
+        drawn: DrawnScene,
         print_: str,
         made: Made,
     ) -> None:
-        photo, story_name, thumb = scene_files(sku, template.name)
+        image = drawn.image
+        photo, story_name, thumb = scene_files(sku, shot.name)
         encoded = encode_jpeg(image.rgb, quality=JPEG_QUALITY)
         data = embed(encoded, image.digital_source_type)
         view = next((v for v in request.views if v.view == image.view), None)
         photo_sha = _photo_sha(line, sku, image.view)
         certificate = (
-            make_certificate(image, view, photo_sha256=photo_sha, image_data=data, lock=template.lock)
+            make_certificate(image, view, photo_sha256=photo_sha, image_data=data, lock=shot.template.lock)
             if view is not None and image.transform is not None
             else None
         )
         self.put(line, made, photo, data)
         story = {
             "sku": sku,
-            "scene": template.name,
+            "scene": shot.name,
             "fingerprint": print_,
             "image_sha256": made.files[photo],
+            **drawn.to_json(),
             "engine": image.engine,
             "model": image.model,
-            "prompt": request.prompt,
-            "lock": template.lock,
+            "prompt": drawn.prompt or request.prompt,
+            "lock": shot.template.lock,
             "view": image.view,
             "cutout_sha256": view.sha256 if view else None,
             "transform": image.transform,
-            "cost_usd": float(image.cost.usd),
-            "attempts": 1,
             "digital_source_type": image.digital_source_type,
             "details": image.details,
             "certificate": certificate,
@@ -148,8 +180,8 @@ class ScenesStage(Stage):
         self.put(line, made, thumb, thumbnail(image.rgb))
         # The story is written last: a scene without its story is drawn again.
         self.put(line, made, story_name, json.dumps(story, ensure_ascii=False, indent=1, sort_keys=True).encode())
-        made.metadata["scenes"][template.name] = _summary(story)
-        made.metadata["spent_usd"] += float(image.cost.usd)
+        made.metadata["scenes"][shot.name] = _summary(story)
+        made.metadata["spent_usd"] += float(drawn.cost.usd)
 
 
 def prompt_of(template: SceneTemplate, item: Item) -> str:
@@ -168,31 +200,24 @@ def engine_name(line: Line, template: SceneTemplate) -> str:
     return line.settings.engine if template.engine == "auto" else template.engine
 
 
-def engine_of(line: Line, template: SceneTemplate) -> SceneEngine:
-    """An engine ready to draw.
-
-    Raises:
-        EngineError: ``unsupported`` for an unknown or ended model.
-    """
-    return engine_for(engine_name(line, template), plates=line.house.plates)
-
-
 def request_for(
-    line: Line, sku: str, item: Item, template: SceneTemplate, views: tuple[ProductView, ...]
+    line: Line, sku: str, item: Item, shot: Shot, views: tuple[ProductView, ...]
 ) -> SceneRequest:
     """What an engine is asked for."""
-    width, height = template.pixel_size()
+    template = shot.template
     return SceneRequest(
         sku=sku,
-        scene=template.name,
+        scene=shot.name,
         prompt=prompt_of(template, item),
-        width=width,
-        height=height,
+        width=shot.width,
+        height=shot.height,
         lock=template.lock,
-        seed=int(fingerprint(sku=sku, scene=template.name)[:8], 16),
+        quality=template.quality,
+        # A seed of its own for every SKU, so that ten mugs do not stand on the very same grain.
+        seed=int(fingerprint(sku=sku, scene=template.name, seed=template.seed)[:8], 16),
         views=views,
         colour_delta_e=line.house.brand.limits.colour_delta_e,
-        studio=template.model_dump(mode="json"),
+        studio=template.studio_settings(item.title),
     )
 
 

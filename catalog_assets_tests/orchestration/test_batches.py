@@ -1,0 +1,190 @@
+"""What Dagster is told about a batch, with stages that need no picture."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog_assets.definitions import build_defs
+from catalog_assets.orchestration.batch import observed, report, run_batch
+from catalog_assets.orchestration.checks import CHECKS
+from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, stretches
+from catalog_assets.qc.findings import CHECK_OF_RULE
+from catalog_assets.settings import Settings
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage, perform
+
+SKUS = [f"S{n}" for n in range(8)]
+
+
+class Echo(Stage):
+    """Writes one file per SKU; fails, holds or explodes by name."""
+
+    name = "echo"
+    version = "1"
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.value = "a"
+
+    def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
+        if sku == "S7":
+            raise NotReady("S7 has not been photographed yet")
+        return {"value": self.value}
+
+    def make(self, line: Line, sku: str) -> Made:
+        self.made.append(sku)
+        made = Made()
+        if sku == "S2":
+            raise SkuFailed("photos/S2.jpg is not a picture")
+        if sku == "S3":
+            raise ZeroDivisionError("division by zero")
+        self.put(line, made, f"echo/{sku}-{self.value}.txt", self.value.encode())
+        if sku == "S4":
+            made.hold("too dark")
+        return made
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    (tmp_path / "inventory" / "photos").mkdir(parents=True)
+    for sku in SKUS:
+        (tmp_path / "inventory" / "photos" / f"{sku}.jpg").write_bytes(b"x")
+    return Line(Settings(inventory=str(tmp_path / "inventory"), store=str(tmp_path / "store"), workers=3))
+
+
+def test_every_stage_has_its_own_batch_size():
+    assert len(set(BATCH_SIZES.values())) == len(BATCH_SIZES)
+    assets = {a.key.to_user_string(): a for a in build_defs().resolve_asset_graph().assets_defs}
+    for name, size in BATCH_SIZES.items():
+        assert assets[name].backfill_policy.max_partitions_per_run == size
+
+
+def test_one_bad_sku_never_stops_a_batch_and_each_reason_is_kept(line: Line):
+    outcome = run_batch(Echo(), line, SKUS)
+    assert list(outcome.steps) == SKUS
+    assert outcome.failed["S2"] == "photos/S2.jpg is not a picture"
+    assert "ZeroDivisionError" in outcome.failed["S3"]
+    assert "not been photographed" in outcome.failed["S7"]
+    assert outcome.steps["S4"].outcome == "held"
+    assert outcome.steps["S4"].record.reasons == ["too dark"]
+    assert set(outcome.good) == set(SKUS) - {"S2", "S3", "S7"}
+    assert "8 SKUs" in outcome.summary("echo")
+    assert "1 held, 3 failed" in outcome.summary("echo")
+
+
+def test_unchanged_is_skipped_and_a_failure_is_tried_again(line: Line):
+    stage = Echo()
+    run_batch(stage, line, SKUS)
+    stage.made.clear()
+    again = run_batch(stage, line, SKUS)
+    assert sorted(stage.made) == ["S2", "S3"]
+    assert again.steps["S0"].unchanged
+    assert again.steps["S4"].unchanged
+    assert again.steps["S4"].outcome == "held"
+
+
+def test_a_lost_file_is_made_again_and_a_stale_one_is_removed(line: Line):
+    stage = Echo()
+    perform(stage, line, "S0")
+    line.store.delete("echo/S0-a.txt")
+    assert not perform(stage, line, "S0").unchanged
+    stage.value = "b"
+    perform(stage, line, "S0")
+    assert line.store.listing("echo") == ["echo/S0-b.txt"]
+
+
+def test_a_failure_keeps_the_files_of_the_last_good_run(line: Line):
+    stage = Echo()
+    perform(stage, line, "S1")
+    stage.value = "b"
+    stage.make = lambda line, sku: (_ for _ in ()).throw(SkuFailed("no"))  # type: ignore[method-assign]
+    assert perform(stage, line, "S1").outcome == "failed"
+    assert line.store.exists("echo/S1-a.txt")
+
+
+def test_waiting_for_an_earlier_stage_leaves_no_record(line: Line):
+    assert perform(Echo(), line, "S7").outcome == "failed"
+    assert line.manifest.get("echo", "S7") is None
+
+
+def batch_asset(line: Line, stage: Stage) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="echo",
+        partitions_def=dg.DynamicPartitionsDefinition(name="sku"),
+        backfill_policy=dg.BackfillPolicy.multi_run(100),
+        check_specs=[
+            dg.AssetCheckSpec("tidy", asset="echo", partitions_def=dg.DynamicPartitionsDefinition(name="sku"))
+        ],
+    )
+    def echo(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        outcome = run_batch(stage, line, context.partition_keys)
+        checks = {"tidy": {sku: dg.AssetCheckResult(check_name="tidy", passed=sku != "S4") for sku in outcome.good}}
+        yield from report(context, outcome, lambda step: {"sku": step.record.sku}, checks)
+
+    return echo
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as found:
+        found.add_dynamic_partitions("sku", SKUS)
+        yield found
+
+
+def statuses(instance: dg.DagsterInstance) -> dict[str, str]:
+    found = instance.get_status_by_partition(
+        dg.AssetKey("echo"), SKUS, dg.DynamicPartitionsDefinition(name="sku")
+    )
+    return {sku: status.name for sku, status in (found or {}).items() if status}
+
+
+def test_dagster_sees_good_skus_materialized_and_bad_ones_failed(line: Line, instance: dg.DagsterInstance):
+    asset = batch_asset(line, Echo())
+    result = dg.materialize([asset], instance=instance, tags=range_tags(SKUS), raise_on_error=False)
+    assert not result.success
+    found = statuses(instance)
+    assert {sku for sku, status in found.items() if status == "FAILED"} == {"S2", "S3", "S7"}
+    assert {sku for sku, status in found.items() if status == "MATERIALIZED"} == {"S0", "S1", "S4", "S5", "S6"}
+    events = instance.fetch_materializations(dg.AssetKey("echo"), limit=20).records
+    assert {e.partition_key for e in events} == {"S0", "S1", "S4", "S5", "S6"}
+    assert {e.asset_materialization.metadata["sku"].value for e in events} == {"S0", "S1", "S4", "S5", "S6"}
+
+
+def test_a_held_sku_leaves_the_run_green_and_its_check_red(line: Line, instance: dg.DagsterInstance):
+    asset = batch_asset(line, Echo())
+    batch = ["S4", "S5", "S6"]
+    result = dg.materialize([asset], instance=instance, tags=range_tags(batch), raise_on_error=False)
+    assert result.success
+    evaluations = {e.partition: e.passed for e in result.get_asset_check_evaluations() if e.partition}
+    assert evaluations == {"S4": False, "S5": True, "S6": True}
+
+
+def test_progress_is_told_sku_by_sku(line: Line):
+    heard: list[str] = []
+    with observed(lambda stage, step: heard.append(f"{stage}:{step.record.sku}")):
+        run_batch(Echo(), line, SKUS[:3])
+    assert sorted(heard) == ["echo:S0", "echo:S1", "echo:S2"]
+
+
+def test_every_rule_reports_to_a_check_a_person_would_name():
+    assert set(CHECK_OF_RULE.values()) == set(CHECKS)
+
+
+@given(
+    st.lists(st.integers(0, 60), unique=True, max_size=40),
+    st.sets(st.integers(0, 70), max_size=40),
+    st.integers(1, 9),
+)
+def test_stretches_cover_the_wanted_keys_once_and_are_contiguous(order: list[int], wanted: set[int], size: int):
+    names = [str(n) for n in order]
+    batches = list(stretches(names, {str(n) for n in wanted}, size))
+    assert [sku for batch in batches for sku in batch] == [sku for sku in names if int(sku) in wanted]
+    for batch in batches:
+        assert 1 <= len(batch) <= size
+        start = names.index(batch[0])
+        assert tuple(names[start : start + len(batch)]) == batch
