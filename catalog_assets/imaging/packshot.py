@@ -1,0 +1,216 @@
+"""The packshot: the product on the brand's plain background, grounded by a shadow that ends inside the frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.colour import to_linear
+from catalog_assets.imaging.compose import Composition, develop, full_mask, over
+from catalog_assets.imaging.ground import GroundCamera
+from catalog_assets.imaging.resample import alpha_box, place
+from catalog_assets.imaging.shadow import Light, ground_light
+from catalog_assets.imaging.solid import find_contact, lying_solid, shown_depth, standing_solid
+
+PACKSHOT_VERSION = "1"
+
+LIGHTS = (
+    Light(azimuth_deg=-140, elevation_deg=62, radius_deg=14, share=0.36),
+    Light(azimuth_deg=180, elevation_deg=84, radius_deg=42, share=0.44),
+)
+"""A softbox from the upper left on the camera's side and a broad one overhead: a short shadow to the right and
+back, and a close, dark contact. The last fifth comes from all around."""
+
+SHADOW_CLEAR = 0.012
+"""Share of the frame at every edge that the shadow never reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackshotSpec:
+    """What a packshot should be.
+
+    ``width``/``height``: pixels at most; the picture is smaller, in the same ratio, where the product has not
+    the pixels for it, but not below ``min_side``. ``background``: 8-bit sRGB. ``fill``: share of the frame the
+    product's box spans along its longer relative side. ``margin``: share kept free on every side at least.
+    ``scale`` fixes picture pixels per cutout pixel instead (views of one product, see :func:`plan_packshots`).
+    ``ground_line``: share of the height where the product's lowest point stands; None centres it.
+    ``max_upscale``: picture pixels per cutout pixel above which the picture is made smaller instead.
+    ``posture`` ``lying`` is for things photographed from above: their shadow hugs the outline.
+    ``elevation_deg``: angle the camera looked down at. ``depth_ratio``: depth over width.
+    """
+
+    width: int = 2000
+    height: int = 2000
+    background: tuple[int, int, int] = (255, 255, 255)
+    fill: float = 0.87
+    margin: float = 0.04
+    shadow: bool = True
+    scale: float | None = None
+    ground_line: float | None = None
+    min_side: int = 1000
+    max_upscale: float = 1.0
+    posture: Literal["standing", "lying", "hanging"] = "standing"
+    elevation_deg: float = 12.0
+    depth_ratio: float = 0.8
+
+
+def frame_size(box: tuple[int, int, int, int], spec: PackshotSpec) -> tuple[int, int, float]:
+    """``(width, height, scale)`` of the picture for a product box in cutout pixels.
+
+    The frame shrinks until the product is enlarged by no more than ``max_upscale``, but not below ``min_side``;
+    there the product is enlarged as far as the fill asks and the notes say by how much.
+    """
+    box_w, box_h = box[2] - box[0], box[3] - box[1]
+    share = min(spec.fill, 1 - 2 * spec.margin)
+    scale = share * min(spec.width / box_w, spec.height / box_h)
+    shrink = min(1.0, spec.max_upscale / scale)
+    shrink = min(1.0, max(shrink, spec.min_side / min(spec.width, spec.height)))
+    width, height = round(spec.width * shrink), round(spec.height * shrink)
+    return width, height, share * min(width / box_w, height / box_h)
+
+
+def plan_packshots(
+    views: dict[str, NDArray[np.uint8]], spec: PackshotSpec, reference: str = "hero", fill_min: float = 0.80
+) -> dict[str, PackshotSpec]:
+    """Specs that show all views of one product at one scale, in frames of one size.
+
+    Photos of one product are rarely taken from one distance, so the scale between views is read off what does
+    not change: the product's height for standing views. Where one scale would push a view out of the fill
+    corridor [``fill_min``, ``fill``], the nearest end of the corridor is used.
+
+    Args:
+        views: (H, W, 4) uint8 cutouts by view name.
+        spec: of the reference view.
+        reference: the view that sets frame and scale; the first one where it does not exist.
+        fill_min: smallest share of the frame a view may span.
+    """
+    if not views:
+        return {}
+    lead = reference if reference in views else next(iter(views))
+    boxes = {name: alpha_box(rgba[..., 3]) for name, rgba in views.items()}
+    width, height, scale = frame_size(boxes[lead], spec)
+    lead_height = (boxes[lead][3] - boxes[lead][1]) * scale
+    plans: dict[str, PackshotSpec] = {}
+    for name, (x0, y0, x1, y1) in boxes.items():
+        wanted = lead_height / (y1 - y0)
+        fit = min(width / (x1 - x0), height / (y1 - y0))
+        chosen = min(max(wanted, fill_min * fit), spec.fill * fit)
+        plans[name] = _with(spec, width=width, height=height, scale=chosen)
+    return plans
+
+
+def _with(spec: PackshotSpec, *, width: int, height: int, scale: float) -> PackshotSpec:
+    from dataclasses import replace
+
+    return replace(spec, width=width, height=height, scale=scale)
+
+
+def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) -> Composition:
+    """Set a cutout on a plain ground.
+
+    Args:
+        rgba: (H, W, 4) uint8, straight alpha, sRGB.
+        spec: size, background, framing and light.
+
+    Returns:
+        The picture; its background is exactly ``spec.background`` wherever neither product nor shadow is, the
+        outermost :data:`SHADOW_CLEAR` of the frame always. ``notes``: ``scale``, ``upscaled`` (picture pixels
+        per cutout pixel when above 1, else False), ``fill``, ``margins``.
+
+    Raises:
+        ValueError: the cutout is empty.
+    """
+    spec = spec or PackshotSpec()
+    box = alpha_box(rgba[..., 3])
+    if spec.scale is None:
+        width, height, scale = frame_size(box, spec)
+    else:
+        width, height, scale = spec.width, spec.height, spec.scale
+    box_w, box_h = (box[2] - box[0]) * scale, (box[3] - box[1]) * scale
+    left = (width - box_w) / 2
+    top = (height - box_h) / 2
+    if spec.ground_line is not None:
+        top = min(
+            max(spec.ground_line * height - box_h, spec.margin * height), height * (1 - spec.margin) - box_h
+        )
+    # Box edges are pixel edges, the transform speaks of pixel centres: half a pixel on both sides.
+    tx = left - 0.5 - scale * (box[0] - 0.5)
+    ty = top - 0.5 - scale * (box[1] - 0.5)
+    product = place(rgba, scale, tx, ty, width, height)
+    background = np.empty((height, width, 3), np.float32)
+    background[:] = to_linear(np.array(spec.background, np.uint8))
+    if spec.shadow and spec.posture != "hanging":
+        camera = _studio_camera(width, height, top + box_h, math.radians(spec.elevation_deg), spec.posture)
+        if spec.posture == "lying":
+            millimetres = max(box_w, box_h) / camera.px_per_mm(top + box_h / 2)
+            solid = lying_solid(product, camera, 0.05 * millimetres)
+        else:
+            mm = box_w / camera.px_per_mm(top + box_h)
+            elevation = camera.elevation_at_row(top + box_h)
+            depth = shown_depth(spec.depth_ratio * mm, elevation, elevation)
+            contact = find_contact(product, camera, depth)
+            solid = standing_solid(product, camera, contact, elevation)
+        light = ground_light(solid, LIGHTS, camera.ground_matrix(), (width, height))
+        background *= _inside_frame(light)[..., None]
+    over(product, background)
+    mask = full_mask(product, width, height)
+    rgb = develop(background)
+    rgb[_untouched(background, product.window, spec.background)] = spec.background
+    return Composition(
+        rgb,
+        product.transform,
+        mask,
+        {
+            "scale": scale,
+            "upscaled": round(scale, 4) if scale > 1.0 + 1e-6 else False,
+            "fill": round(max(box_w / width, box_h / height), 4),
+            "margins": [
+                round(v, 4) for v in (left / width, top / height, left / width, 1 - (top + box_h) / height)
+            ],
+            "width": width,
+            "height": height,
+            "posture": spec.posture,
+        },
+    )
+
+
+def _studio_camera(
+    width: int, height: int, ground_row: float, elevation: float, posture: str
+) -> GroundCamera:
+    """A long-lens camera that sees the ground at ``ground_row`` under ``elevation``; 1000 mm span the frame."""
+    focal = 4.0 * max(width, height)
+    cy = ground_row if posture != "lying" else height / 2
+    if posture == "lying":
+        elevation = max(elevation, math.radians(75))
+    distance = focal * 1000.0 / max(width, height)
+    return GroundCamera(focal, width / 2, cy, elevation, distance * math.sin(elevation))
+
+
+def _inside_frame(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fade the shadow out before the frame edge and drop what no eye sees, so that the ground is exact."""
+    h, w = light.shape
+    clear, soft = SHADOW_CLEAR * min(h, w), 0.10 * min(h, w)
+
+    def ramp(n: int) -> NDArray[np.float32]:
+        edge = np.minimum(np.arange(n), np.arange(n)[::-1])
+        t = np.clip((edge - clear) / soft, 0, 1)
+        return (t * t * (3 - 2 * t)).astype(np.float32)
+
+    dark = (1 - light) * ramp(w)[None, :] * ramp(h)[:, None]
+    # A soft toe: what is left far out would only be a stain of a few levels.
+    toe = np.float32(0.025)
+    dark = np.maximum(dark - toe, 0)
+    return (1 - dark * dark / (dark + toe)).astype(np.float32)
+
+
+def _untouched(
+    linear: NDArray[np.float32], window: tuple[slice, slice], background: tuple[int, int, int]
+) -> NDArray[np.bool_]:
+    """Pixels outside the product's patch that are the background but for rounding."""
+    reference = to_linear(np.array(background, np.uint8))
+    same = (np.abs(linear - reference) < 1e-4).all(axis=2)
+    return same

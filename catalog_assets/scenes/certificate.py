@@ -1,0 +1,363 @@
+"""The certificate of a locked picture: that its product pixels are the photo's own, provable from files alone.
+
+Made when a picture is composed, checked by anyone who holds picture, cutout and certificate: the cutout is
+projected again through the stored transform and compared with the picture inside the eroded mask, where the
+product covers its pixel wholly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.colour import delta_e, to_lab
+from catalog_assets.imaging.compose import core_mask, develop
+from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
+from catalog_assets.imaging.light import WRAP_PX
+from catalog_assets.imaging.resample import Placed, Transform, reproject
+from catalog_assets.qc.findings import Finding
+from catalog_assets.scenes.contract import DigitalSourceType, LockMode
+
+VERSION = 1
+
+ERODE_PX = WRAP_PX + 1
+"""How far inside the outline the comparison starts: edges are blended with the scene by design."""
+
+JPEG_TOLERANCE_MAX = 14.0
+"""ΔE2000 that re-encoding (JPEG quality 80 and up) may add to the largest difference at one pixel."""
+
+JPEG_TOLERANCE_MEAN = 1.2
+"""ΔE2000 that re-encoding may add to the mean."""
+
+CLUSTER_PX = 5
+"""Side of the neighbourhood over which differences are averaged: re-encoding noise averages out, a repainted
+letter does not."""
+
+CLUSTER_DELTA_E = 4.5
+"""ΔE2000 of a neighbourhood's mean colour beyond what the certificate states that counts as tampering."""
+
+_KEYS = (
+    "version photo_sha256 cutout_sha256 image_sha256 lock transform relit mask_erode_px mask_px changed_px "
+    "delta_e_max delta_e_mean registration_px engine model digital_source_type seal"
+).split()
+
+
+def make_certificate(
+    *,
+    rgb: NDArray[np.uint8],
+    image_sha256: str,
+    cutout_rgba: NDArray[np.uint8],
+    cutout_sha256: str,
+    photo_sha256: str,
+    transform: Transform,
+    lock: LockMode = "plate",
+    relit: bool = False,
+    engine: str = "studio",
+    model: str = "",
+    digital_source_type: DigitalSourceType = "composite",
+    registration_px: float = 0.0,
+    mask_erode_px: int = ERODE_PX,
+) -> dict[str, Any]:
+    """Measure a composed picture against its cutout and write the result down.
+
+    Args:
+        rgb: (H, W, 3) uint8, the picture as composed, before any lossy encoding.
+        image_sha256: of the stored file made from it.
+        cutout_rgba: (h, w, 4) uint8 cutout whose pixels were used.
+        cutout_sha256: of the stored cutout file.
+        photo_sha256: of the photo.
+        transform: cutout pixel centres to picture pixel centres.
+        lock: how identity was kept.
+        relit: whether low-frequency light was applied.
+        engine: what drew the picture.
+        model: its model, "" for the studio.
+        digital_source_type: IPTC term.
+        registration_px: error of the transform where it was found, 0 where the compositor placed the product.
+        mask_erode_px: how far inside the outline the comparison starts.
+
+    Returns:
+        JSON-able, DESIGN §8, plus ``block_delta_e`` (largest difference of a neighbourhood's mean colour) and
+        ``seal`` (hash over everything else, so that a changed certificate is noticed).
+
+    Raises:
+        ValueError: the transform is not an upright scale and shift, or puts the product outside the picture.
+    """
+    product = reproject(cutout_rgba, transform, rgb.shape[1], rgb.shape[0])
+    found = _measure(rgb, product, mask_erode_px)
+    document: dict[str, Any] = {
+        "version": VERSION,
+        "photo_sha256": photo_sha256,
+        "cutout_sha256": cutout_sha256,
+        "image_sha256": image_sha256,
+        "lock": lock,
+        "transform": [list(row) for row in transform],
+        "relit": relit,
+        "mask_erode_px": mask_erode_px,
+        "registration_px": round(registration_px, 3),
+        "engine": engine,
+        "model": model,
+        "digital_source_type": digital_source_type,
+        "width": int(rgb.shape[1]),
+        "height": int(rgb.shape[0]),
+        **found,
+    }
+    document["seal"] = _seal(document)
+    return document
+
+
+def verify_certificate(
+    image: bytes,
+    cutout: bytes,
+    certificate: Mapping[str, Any],
+    *,
+    photo: bytes | None = None,
+    colour_delta_e: float | None = None,
+) -> list[Finding]:
+    """Check a picture against its certificate, from files alone.
+
+    Args:
+        image: the picture's file, as certified or re-encoded.
+        cutout: the cutout's file.
+        certificate: the JSON document.
+        photo: the photo's file, where at hand.
+        colour_delta_e: the brand's limit for relit pictures, where it should be held too.
+
+    Returns:
+        One finding (rule ``certificate``) per thing checked: the certificate itself, the cutout, the photo, the
+        picture. All passed means: what is seen is the photo's product.
+    """
+    findings = [_check_document(certificate)]
+    if not findings[0].passed:
+        return findings
+    findings.append(
+        _check_hash(
+            "cutout", cutout, str(certificate["cutout_sha256"]), "use the cutout the picture was made from"
+        )
+    )
+    if photo is not None:
+        findings.append(
+            _check_hash(
+                "photo", photo, str(certificate["photo_sha256"]), "use the photo the cutout was made from"
+            )
+        )
+    if not all(f.passed for f in findings):
+        return findings
+    try:
+        rgb = decode_photo(image).rgb
+        source = decode_photo(cutout)
+    except UnreadablePhoto as error:
+        return [
+            *findings,
+            _finding(False, None, None, "", f"The picture or the cutout cannot be read: {error}"),
+        ]
+    if source.alpha is None:
+        return [*findings, _finding(False, "no alpha", "alpha", "", "The cutout has no transparency.")]
+    same_file = hashlib.sha256(image).hexdigest() == certificate["image_sha256"]
+    findings.append(
+        _check_pixels(rgb, np.dstack([source.rgb, source.alpha]), certificate, same_file, colour_delta_e)
+    )
+    return findings
+
+
+def _measure(rgb: NDArray[np.uint8], product: Placed, erode_px: int) -> dict[str, Any]:
+    """Differences inside the eroded mask: counts and ΔE2000."""
+    core = core_mask(product, erode_px)
+    count = int(core.sum())
+    if count == 0:
+        return {"mask_px": 0, "changed_px": 0, "delta_e_max": 0.0, "delta_e_mean": 0.0, "block_delta_e": 0.0}
+    expected = develop(product.rgba[..., :3])
+    seen = rgb[product.window]
+    changed = (expected != seen).any(axis=2) & core
+    difference = np.zeros(core.shape, np.float32)
+    if changed.any():
+        difference[changed] = delta_e(to_lab(expected[changed]), to_lab(seen[changed]))
+    return {
+        "mask_px": count,
+        "changed_px": int(changed.sum()),
+        "delta_e_max": round(float(difference.max()), 3),
+        "delta_e_mean": round(float(difference.sum() / count), 4),
+        "block_delta_e": round(_block_difference(expected, seen, core), 3),
+    }
+
+
+def _block_difference(expected: NDArray[np.uint8], seen: NDArray[np.uint8], core: NDArray[np.bool_]) -> float:
+    """Largest ΔE2000 between mean colours of :data:`CLUSTER_PX` squares wholly inside the core."""
+    h, w = core.shape
+    rows, cols = h // CLUSTER_PX * CLUSTER_PX, w // CLUSTER_PX * CLUSTER_PX
+    if rows == 0 or cols == 0:
+        return 0.0
+
+    def means(picture: NDArray[np.floating]) -> NDArray[np.floating]:
+        cut = picture[:rows, :cols]
+        return cut.reshape(rows // CLUSTER_PX, CLUSTER_PX, cols // CLUSTER_PX, CLUSTER_PX, -1).mean(
+            axis=(1, 3)
+        )
+
+    whole = means(core.astype(np.float32)[..., None])[..., 0] > 0.999
+    if not whole.any():
+        return 0.0
+    a = means(expected.astype(np.float32) / 255)[whole]
+    b = means(seen.astype(np.float32) / 255)[whole]
+    return float(delta_e(to_lab(a.astype(np.float32)), to_lab(b.astype(np.float32))).max())
+
+
+def _check_pixels(
+    rgb: NDArray[np.uint8],
+    cutout_rgba: NDArray[np.uint8],
+    certificate: Mapping[str, Any],
+    same_file: bool,
+    colour_delta_e: float | None,
+) -> Finding:
+    if (rgb.shape[1], rgb.shape[0]) != (certificate["width"], certificate["height"]):
+        return _finding(
+            False,
+            f"{rgb.shape[1]} × {rgb.shape[0]}",
+            f"{certificate['width']} × {certificate['height']}",
+            "px",
+            "The picture has another size than the certified one: it was cropped or resized.",
+        )
+    try:
+        product = reproject(cutout_rgba, _transform(certificate), rgb.shape[1], rgb.shape[0])
+    except ValueError as error:
+        return _finding(
+            False, str(error), "upright", "", f"The certificate's transform cannot be used: {error}."
+        )
+    found = _measure(rgb, product, int(certificate["mask_erode_px"]))
+    stated = {k: float(certificate[k]) for k in ("delta_e_max", "delta_e_mean", "block_delta_e")}
+    if found["mask_px"] != certificate["mask_px"]:
+        return _finding(
+            False,
+            float(found["mask_px"]),
+            float(certificate["mask_px"]),
+            "px",
+            "The product's area is not the one the certificate states: cutout or transform were changed.",
+        )
+    if found["mask_px"] == 0:
+        return _finding(
+            False,
+            None,
+            None,
+            "px",
+            "No pixel of the product is wholly opaque, so the picture proves nothing about it: a person must look.",
+        )
+    over = {
+        "delta_e_max": JPEG_TOLERANCE_MAX,
+        "delta_e_mean": JPEG_TOLERANCE_MEAN,
+        "block_delta_e": CLUSTER_DELTA_E,
+    }
+    for key, slack in over.items():
+        if found[key] > stated[key] + slack:
+            return _finding(
+                False,
+                float(found[key]),
+                round(stated[key] + slack, 3),
+                "ΔE2000",
+                "The product's pixels are not the certified ones: the picture was changed after it was certified.",
+            )
+    limit = colour_delta_e
+    if limit is not None and certificate["relit"] and stated["delta_e_max"] > limit:
+        return _finding(
+            False,
+            stated["delta_e_max"],
+            limit,
+            "ΔE2000",
+            "The certified picture was relit beyond the brand's colour limit.",
+        )
+    how = "as certified" if same_file else "re-encoded, within the stated tolerances"
+    return _finding(
+        True,
+        float(found["delta_e_mean"]),
+        round(stated["delta_e_mean"] + JPEG_TOLERANCE_MEAN, 3),
+        "ΔE2000",
+        f"The product in the picture is the photo's ({how}; {found['mask_px']} pixels compared).",
+    )
+
+
+def _check_document(certificate: Mapping[str, Any]) -> Finding:
+    missing = [key for key in _KEYS if key not in certificate]
+    if missing:
+        return _finding(
+            False,
+            f"without {missing[0]}",
+            "complete",
+            "",
+            f"The certificate is incomplete: {missing[0]} is missing.",
+        )
+    if certificate["version"] != VERSION:
+        return _finding(
+            False,
+            str(certificate["version"]),
+            str(VERSION),
+            "",
+            f"The certificate has version {certificate['version']}, this program checks version {VERSION}.",
+        )
+    if certificate["seal"] != _seal(certificate):
+        return _finding(
+            False,
+            "broken",
+            "intact",
+            "",
+            "The certificate was changed after it was written: its seal is broken.",
+        )
+    return _finding(True, "intact", "intact", "", "The certificate is complete and its seal intact.")
+
+
+def _check_hash(what: str, data: bytes, wanted: str, remedy: str) -> Finding:
+    found = hashlib.sha256(data).hexdigest()
+    if found != wanted:
+        return _finding(
+            False,
+            found[:12],
+            wanted[:12],
+            "sha256",
+            f"This is not the certified {what}.",
+            remedy=f"{remedy}.",
+        )
+    return _finding(True, found[:12], wanted[:12], "sha256", f"The {what} is the certified one.")
+
+
+def _seal(document: Mapping[str, Any]) -> str:
+    """SHA-256 over the other entries in a canonical form: notices edits, does not prove who wrote it."""
+    parts = [f"{key}={_canonical(document[key])}" for key in sorted(document) if key != "seal"]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return str(value)
+    if isinstance(value, int | float):
+        return repr(float(value)) if math.isfinite(value) else "not a number"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_canonical(v) for v in value) + "]"
+    return str(value)
+
+
+def _transform(certificate: Mapping[str, Any]) -> Transform:
+    (a, b, tx), (c, d, ty) = certificate["transform"]
+    return (float(a), float(b), float(tx)), (float(c), float(d), float(ty))
+
+
+def _finding(
+    passed: bool,
+    measured: float | str | None,
+    limit: float | str | None,
+    unit: str,
+    message: str,
+    *,
+    remedy: str = "",
+) -> Finding:
+    return Finding(
+        rule="certificate",
+        passed=passed,
+        severity="block",
+        measured=measured,
+        limit=limit,
+        unit=unit,
+        message=message,
+        remedy=remedy if passed or remedy else "Make the picture again from the cutout.",
+    )
