@@ -9,6 +9,7 @@ Read ``cutout.py`` first: it is the recipe, one line per step; every step has a 
 """
 
 from catalog_assets.imaging.matting.contract import MATTING_VERSION, Cutout, CutoutHints, Predict
-from catalog_assets.imaging.matting.cutout import first_look, make_cutout
+from catalog_assets.imaging.matting.cutout import make_cutout
+from catalog_assets.imaging.matting.looks import first_look
 
 __all__ = ["MATTING_VERSION", "Cutout", "CutoutHints", "Predict", "first_look", "make_cutout"]

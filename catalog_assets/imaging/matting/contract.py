@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 MATTING_VERSION = "1"
 """Bumped whenever the same photo may give another cutout; part of every cutout's fingerprint."""
 
+Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) in photo pixels, end exclusive."""
+
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A network: (H, W, 3) uint8 sRGB to (H, W) float32 alpha in [0, 1]."""
 

@@ -1,23 +1,15 @@
-"""The recipe of a cutout."""
+"""The recipe of a cutout: look twice, fuse, solve the edge, clean its colours, say how sure we are."""
 
 from __future__ import annotations
 
-import cv2
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting.contract import Cutout, CutoutHints, Predict
-
-LOOK_SIDE = 640
-"""The network sees 320 px (1024 for some models); a photo reduced to this much loses it nothing."""
-
-
-def first_look(rgb: NDArray[np.uint8], predict: Predict) -> NDArray[np.float32]:
-    """The network's coarse alpha of the whole photo, (h, w) float32 in [0, 1], longer side ``LOOK_SIDE``."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, LOOK_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return predict(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+from catalog_assets.imaging.matting import confidence, edges, fuse, looks
+from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
+from catalog_assets.imaging.matting.foreground import true_colours
 
 
 def make_cutout(
@@ -33,20 +25,48 @@ def make_cutout(
         predict: the network.
         hints: what the catalogue knows.
         first_look: the network's coarse alpha of the whole photo where the caller has it already.
+
+    Returns:
+        The product with straight alpha, and how far to trust it.
     """
-    coarse = first_look if first_look is not None else _look(rgb, predict)
-    alpha = np.clip(cv2.resize(coarse, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
-    alpha8 = (alpha * 255.0 + 0.5).astype(np.uint8)
-    colour = np.where(alpha8[:, :, None] > 0, rgb, 0).astype(np.uint8)
-    certain = float(np.mean(np.abs(coarse - 0.5) > 0.4))
+    height, width = rgb.shape[:2]
+    seen = looks.first_look(rgb, predict) if first_look is None else first_look
+    whole = looks.Look("whole", (0, 0, width, height), seen)
+    second = looks.second_look(rgb, whole, predict)
+    box = _working_box(whole, second, width, height)
+    small = looks.reduced(rgb[box[1] : box[3], box[0] : box[2]], looks.LOOK_SIDE)
+    grid = small.shape[:2]
+    coarse = whole.on(box, grid)
+    fine = coarse if second is None else second.on(box, grid)
+    fused, disputes, colours = fuse.fuse(small, coarse, fine)
+    alpha = np.zeros((height, width), np.float32)
+    solved = edges.solve(rgb, box, fused, edges.linear_model(small, fused), edges.band_of(fused))
+    alpha[box[1] : box[3], box[0] : box[2]] = solved
+    alpha8 = (np.clip(alpha, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    rgba = np.dstack([true_colours(rgb, alpha8.astype(np.float32) / np.float32(255.0)), alpha8])
+    judged = confidence.judge(
+        confidence.Evidence(small, coarse, fine, fused, box, (width, height), tuple(disputes), colours), hints
+    )
+    method: dict[str, Any] = {
+        "looks": ["whole"] + ([] if second is None else [second.kind]),
+        "disputes": [round(d.evidence, 2) for d in disputes],
+        "scores": judged.scores,
+    }
     return Cutout(
-        rgba=np.dstack([colour, alpha8]),
-        confidence=round(certain, 3),
-        flags=(),
-        reasons=() if certain >= hints.min_confidence else ("The edge of the product is unclear.",),
-        verdict="pass" if certain >= hints.min_confidence else "review",
-        method={"looks": ["whole"]},
+        rgba=rgba,
+        confidence=judged.confidence,
+        flags=judged.flags,
+        reasons=judged.reasons,
+        verdict="pass" if judged.confidence >= hints.min_confidence else "review",
+        method=method,
+        doubt=judged.doubt(rgb.shape[:2]),
     )
 
 
-_look = first_look
+def _working_box(whole: looks.Look, second: looks.Look | None, width: int, height: int) -> Box:
+    if second is not None and second.kind == "crop":
+        return second.box
+    found = looks.subject_box(whole.alpha, width, height)
+    if second is not None or found is None:
+        return (0, 0, width, height)
+    return looks.grown(found, looks.CROP_MARGIN, width, height)

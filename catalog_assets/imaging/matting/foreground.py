@@ -1,0 +1,64 @@
+"""The product's own colours at its edge.
+
+A half-covered pixel shows half product, half old background. Left as it is, the old background shows as a
+halo on every new one. The product's colour is estimated by blur fusion, twice (Forte, "Approximate Fast
+Foreground Colour Estimation", ICIP 2021): the colours of both sides are spread over the edge by blurs weighted
+with alpha, first widely, then narrowly, and corrected by what the photo shows. Only partly covered pixels are
+touched; the product's inside keeps the photo's own, bit for bit.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.matting.edges import Field
+
+OPAQUE = 0.996
+"""Above it a pixel is the product's own."""
+_WIDE, _NARROW = 45, 6
+_TILE, _HALO = 768, 56
+
+
+def true_colours(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.uint8]:
+    """Colours of the product without the background in them.
+
+    Args:
+        rgb: (H, W, 3) uint8 sRGB.
+        alpha: (H, W) float32 in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8: the photo's pixel where alpha is opaque, 0 where alpha is 0.
+    """
+    height, width = alpha.shape
+    out = np.where((alpha > 0)[:, :, None], rgb, np.uint8(0))
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            tile = np.s_[top : top + _TILE, left : left + _TILE]
+            mixed = (alpha[tile] > 0) & (alpha[tile] < OPAQUE)
+            if not mixed.any():
+                continue
+            y0, x0 = max(0, top - _HALO), max(0, left - _HALO)
+            around = np.s_[y0 : top + _TILE + _HALO, x0 : left + _TILE + _HALO]
+            picture = rgb[around].astype(np.float32) / np.float32(255.0)
+            front = _estimated(picture, alpha[around])[top - y0 :, left - x0 :]
+            front = front[: mixed.shape[0], : mixed.shape[1]]
+            out[tile][mixed] = (front[mixed] * 255.0 + 0.5).astype(np.uint8)
+    return out
+
+
+def _estimated(picture: Field, alpha: Field) -> Field:
+    front, back = _fused(picture, picture, picture, alpha, _WIDE)
+    front, _ = _fused(picture, front, back, alpha, _NARROW)
+    return front
+
+
+def _fused(picture: Field, front: Field, back: Field, alpha: Field, radius: int) -> tuple[Field, Field]:
+    window = (2 * radius + 1, 2 * radius + 1)
+    a = alpha[:, :, None]
+    cover = cv2.blur(alpha, window)[:, :, None]
+    front = cv2.blur(front * a, window) / (cover + np.float32(1e-5))
+    back = cv2.blur(back * (1 - a), window) / (1 - cover + np.float32(1e-5))
+    corrected = front + a * (picture - a * front - (1 - a) * back)
+    return np.clip(corrected, 0.0, 1.0), np.clip(back, 0.0, 1.0)
