@@ -27,40 +27,62 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    colour_delta_e: Positive = Field(5.0, description="ΔE2000 of a product colour against the photo, at most")
-    hue_delta_e: Positive = Field(2.5, description="chromatic part of ΔE2000 that no light explains, at most")
-    cast_delta_e: Positive = Field(
-        6.0, description="ΔE2000 a light may tint a neutral on the product, at most"
+    colour_delta_e: Positive = Field(
+        default=5.0, description="ΔE2000 of a product colour against the photo, at most"
     )
-    exposure_ev: Positive = Field(0.75, description="stops the product may be lighter or darker, at most")
-    label_cer: Share = Field(0.05, description="character error rate of the worst label line, at most")
-    label_difference: Share = Field(0.35, description="share of a print's structure that differs, at most")
-    logo_difference: Share = Field(0.35, description="share of the logo's structure that differs, at most")
-    silhouette_iou: Share = Field(0.97, description="intersection over union of the outlines, at least")
-    part_size: Positive = Field(2.0, description="% of the diagonal a missing or added part may measure")
-    anisotropy: Positive = Field(2.0, description="% the product may be stretched along one direction")
-    local_warp: Positive = Field(1.0, description="% of the diagonal, 95th percentile of local displacement")
-    placement: Positive = Field(2.0, description="% of the diagonal from the place the compositor noted")
-    registration: Share = Field(0.5, description="confidence that the product was found, at least")
-    cutout_confidence: Share = Field(0.7, description="confidence of the cutout, at least")
-    fill: tuple[Share, Share] = Field(
-        (0.80, 0.90), description="share of the frame the packshot product spans"
+    hue_delta_e: Positive = Field(
+        default=2.5, description="chromatic part of ΔE2000 that no light explains, at most"
     )
-    margin: Share = Field(0.04, description="share of the frame left free on every side of a packshot")
+    cast_delta_e: Positive = Field(default=6.0, description="ΔE2000 a light may tint a neutral, at most")
+    exposure_ev: Positive = Field(
+        default=0.75, description="stops the product may be lighter or darker, at most"
+    )
+    label_cer: Share = Field(
+        default=0.05, description="character error rate of the worst label line, at most"
+    )
+    label_difference: Share = Field(
+        default=0.35, description="share of a print's structure that differs, at most"
+    )
+    logo_difference: Share = Field(
+        default=0.35, description="share of the logo's structure that differs, at most"
+    )
+    silhouette_iou: Share = Field(
+        default=0.97, description="intersection over union of the outlines, at least"
+    )
+    part_size: Positive = Field(
+        default=2.0, description="% of the diagonal a missing or added part may measure"
+    )
+    anisotropy: Positive = Field(
+        default=2.0, description="% the product may be stretched along one direction"
+    )
+    local_warp: Positive = Field(
+        default=1.0, description="% of the diagonal, 95th percentile of local displacement"
+    )
+    placement: Positive = Field(
+        default=2.0, description="% of the diagonal from the place the compositor noted"
+    )
+    registration: Share = Field(default=0.5, description="confidence that the product was found, at least")
+    cutout_confidence: Share = Field(default=0.7, description="confidence of the cutout, at least")
+    fill: tuple[Share, Share] = Field(default=(0.80, 0.90), description="share of the frame a packshot spans")
+    margin: Share = Field(
+        default=0.04, description="share of the frame left free on every side of a packshot"
+    )
     background_levels: Annotated[float, Field(ge=0.0, le=255.0)] = Field(
-        1.0, description="8-bit levels a packshot's background may be off its colour"
+        default=1.0, description="8-bit levels a packshot's background may be off its colour"
     )
-    residue: Share = Field(0.0005, description="share of the frame with marks that are not product or shadow")
-    sharpness: Share = Field(0.70, description="fine detail kept against the photo at equal scale, at least")
-    upscale: Positive = Field(2.2, description="picture pixels per photo pixel, at most")
-    min_side: int = Field(500, ge=1, description="pixels of the picture's shorter side, at least")
-    compression_quality: int = Field(
-        60, ge=1, le=100, description="JPEG quality visible in the pixels, at least"
+    residue: Share = Field(
+        default=0.0005, description="share of the frame with marks that are not product or shadow"
     )
-    halo: Share = Field(0.04, description="share of the outline with a fringe, at most")
-    holes: Share = Field(0.25, description="share of an opening that is filled, at most")
+    sharpness: Share = Field(
+        default=0.70, description="fine detail kept against the photo at equal scale, at least"
+    )
+    upscale: Positive = Field(default=2.2, description="picture pixels per photo pixel, at most")
+    min_side: int = Field(default=500, ge=1, description="pixels of the picture's shorter side, at least")
+    compression_quality: int = Field(default=60, ge=1, le=100, description="JPEG quality seen in the pixels")
+    halo: Share = Field(default=0.04, description="share of the outline with a fringe, at most")
+    holes: Share = Field(default=0.25, description="share of an opening that is filled, at most")
     duplicate_bits: int = Field(
-        6, ge=0, le=64, description="pHash bits below which two pictures are the same"
+        default=6, ge=0, le=64, description="pHash bits apart that still count as the same"
     )
 
     @field_validator("fill")

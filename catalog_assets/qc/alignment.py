@@ -1,0 +1,332 @@
+"""Cutout and picture side by side on one canvas, and the picture the cutout predicts there.
+
+Every measure of identity compares the same two arrays: what the picture shows, and what it would show if
+the photo's own product pixels stood there under the picture's light (``predicted``). Building both once, at
+the coarser of the two resolutions, is what makes "against the photo at equal scale" true everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.colour import to_lab, to_srgb_float
+from catalog_assets.qc.findings import Box
+
+# OpenCV's stubs promise "integer or float" for everything, so element types live in these names, not in
+# the checker: float32 images, uint8 images, boolean masks, float64 2×3 affines.
+Floats = NDArray[Any]
+Bytes = NDArray[Any]
+Mask = NDArray[np.bool_]
+Matrix = NDArray[Any]
+
+CANVAS_SIDE = 1000
+"""Longest side of the product on the shared canvas, pixels; finer detail is compared in crops."""
+
+_MARGIN = 0.14
+"""Canvas beyond the product's box, as a share of its longer side: room for what sticks out."""
+
+
+def product_box(alpha: Bytes, threshold: int = 32) -> Box:
+    """Tight box of the pixels above ``threshold``; (0, 0, 0, 0) when there are none."""
+    ys = np.flatnonzero((alpha > threshold).any(axis=1))
+    xs = np.flatnonzero((alpha > threshold).any(axis=0))
+    if not len(ys):
+        return (0, 0, 0, 0)
+    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
+
+
+def scale_of(transform: Matrix) -> float:
+    """Mean linear scale of a 2×3 affine."""
+    return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+
+
+def invert(transform: Matrix) -> Matrix:
+    """Inverse of a 2×3 affine."""
+    return np.asarray(cv2.invertAffineTransform(transform), dtype=np.float64)
+
+
+def chain(second: Matrix, first: Matrix) -> Matrix:
+    """The 2×3 affine that applies ``first``, then ``second``."""
+    a = np.vstack([second, [0, 0, 1]]) @ np.vstack([first, [0, 0, 1]])
+    return a[:2]
+
+
+def resample(pixels: NDArray, transform: Matrix, size: tuple[int, int], border: int | float = 0) -> NDArray:
+    """Warp by ``transform`` (source to target px) onto a (width, height) canvas without aliasing.
+
+    Reductions are prefiltered by area averaging (the box filter every resizer approximates), the rest is
+    cubic for enlargements and linear otherwise. Pixel centres are at +0.5 in both spaces.
+    """
+    scale = scale_of(transform)
+    to_source = invert(transform)
+    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], dtype=np.float64)
+    spread = corners @ to_source[:, :2].T + to_source[:, 2]
+    h, w = pixels.shape[:2]
+    # Only the part of the source that lands on the canvas is worth filtering.
+    x0, y0 = np.maximum(np.floor(spread.min(axis=0)).astype(int) - 4, 0)
+    x1, y1 = np.minimum(np.ceil(spread.max(axis=0)).astype(int) + 4, [w, h])
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        shape = (size[1], size[0], *pixels.shape[2:])
+        return np.full(shape, border, dtype=pixels.dtype)
+    part = pixels[y0:y1, x0:x1]
+    moved = transform.copy()
+    moved[:, 2] += transform[:, :2] @ np.array([x0, y0], dtype=np.float64)
+    if scale < 0.8:
+        tw, th = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+        fx, fy = tw / (x1 - x0), th / (y1 - y0)
+        part = cv2.resize(part, (tw, th), interpolation=cv2.INTER_AREA)
+        moved[:, 0] /= fx
+        moved[:, 1] /= fy
+    # warpAffine samples at integer centres; ours are at +0.5.
+    half = moved.copy()
+    half[:, 2] += moved[:, :2] @ np.array([0.5, 0.5]) - 0.5
+    how = cv2.INTER_CUBIC if scale > 1.05 else cv2.INTER_LINEAR
+    return cv2.warpAffine(
+        part,
+        half,
+        size,
+        flags=how,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(border,) * 4,
+    )
+
+
+def fill_in(pixels: Floats, known: Mask) -> Floats:
+    """Extend the known pixels smoothly into the unknown by push-pull (Gortler et al. 1996, section 3.4.2).
+
+    Args:
+        pixels: (H, W, C) float32.
+        known: (H, W); True where ``pixels`` is trusted.
+
+    Returns:
+        (H, W, C) float32, equal to ``pixels`` where known; 0 everywhere when nothing is known.
+    """
+    weights = [known.astype(np.float32)]
+    sums = [pixels * weights[0][..., None]]
+    while min(weights[-1].shape) > 2 and float(weights[-1].min()) <= 0.0:
+        weights.append(cv2.pyrDown(weights[-1]))
+        sums.append(cv2.pyrDown(sums[-1]).reshape(*weights[-1].shape, -1))
+    filled = sums[-1] / np.maximum(weights[-1], 1e-6)[..., None]
+    for weight, total in zip(reversed(weights[:-1]), reversed(sums[:-1]), strict=True):
+        h, w = weight.shape
+        coarse = cv2.resize(filled, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1)
+        share = np.minimum(weight * 4.0, 1.0)[..., None]
+        filled = coarse * (1 - share) + total / np.maximum(weight, 1e-6)[..., None] * share
+    return filled.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """One global change of light: a gain per linear RGB channel.
+
+    ``exposure_ev``: stops of the mean gain. ``cast``: (Δa, Δb) CIE Lab of a mid-grey under the gains at
+    equal luminance.
+    """
+
+    gains: tuple[float, float, float]
+    exposure_ev: float
+    cast: tuple[float, float]
+
+    def apply(self, linear: Floats) -> Floats:
+        """Gain in linear light, not clipped."""
+        return linear * np.asarray(self.gains, dtype=np.float32)
+
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+def light_of(gains: NDArray[np.floating]) -> Light:
+    """Describe gains (3,) by exposure and cast."""
+    gains = np.asarray(gains, dtype=np.float64)
+    luminance = float(gains @ _LUMA)
+    grey = np.clip(0.35 * gains / luminance, 0, 1).astype(np.float32)
+    lab = to_lab(to_srgb_float(grey).reshape(1, 1, 3))[0, 0]
+    a, b, c = (float(g) for g in gains)
+    return Light((a, b, c), float(np.log2(luminance)), (float(lab[1]), float(lab[2])))
+
+
+class AlignedPair:
+    """Cutout and picture resampled to one canvas.
+
+    Attributes:
+        to_canvas: 2×3, cutout px to canvas px.
+        from_picture: 2×3, picture px to canvas px.
+        scale: canvas px per cutout px.
+        alpha: (h, w) float32 0..1, the cutout's matte.
+        reference: (h, w, 3) float32 0..1 sRGB, the cutout's colours extended outward past its outline.
+        picture: (h, w, 3) float32 0..1 sRGB.
+        valid: (h, w) bool, canvas pixels the picture's frame covers.
+    """
+
+    def __init__(
+        self,
+        cutout: Bytes,
+        rgb: Bytes,
+        transform: Matrix,
+        *,
+        side: int = CANVAS_SIDE,
+        box: Box | None = None,
+        margin: float = _MARGIN,
+    ) -> None:
+        """Resample both.
+
+        Args:
+            cutout: (H, W, 4) uint8 straight alpha.
+            rgb: (h, w, 3) uint8.
+            transform: cutout px to picture px.
+            side: longest side of ``box`` on the canvas, at most.
+            box: part of the cutout to look at, cutout px; default the whole product.
+            margin: canvas beyond the box, share of its longer side.
+        """
+        x0, y0, x1, y1 = box or product_box(cutout[..., 3])
+        long = max(x1 - x0, y1 - y0, 1)
+        self.picture_scale = scale_of(transform)
+        self.scale = min(1.0, self.picture_scale, side / long)
+        pad = margin * long
+        size = (
+            max(8, round((x1 - x0 + 2 * pad) * self.scale)),
+            max(8, round((y1 - y0 + 2 * pad) * self.scale)),
+        )
+        self.to_canvas = np.array(
+            [[self.scale, 0, (pad - x0) * self.scale], [0, self.scale, (pad - y0) * self.scale]]
+        )
+        self.from_picture = chain(self.to_canvas, invert(transform))
+        alpha8 = cutout[..., 3]
+        weight = (alpha8.astype(np.float32) / 255.0)[..., None]
+        # Premultiplied, so that what lies beyond the outline in the file does not bleed in.
+        premultiplied = np.concatenate([cutout[..., :3].astype(np.float32) / 255.0 * weight, weight], axis=2)
+        warped = np.clip(resample(premultiplied, self.to_canvas, size), 0, 1)
+        self.alpha: Floats = warped[..., 3]
+        colours = warped[..., :3] / np.maximum(self.alpha, 1e-3)[..., None]
+        self.reference: Floats = fill_in(np.clip(colours, 0, 1), self.alpha > 0.5)
+        self.picture: Floats = resample(rgb, self.from_picture, size).astype(np.float32) / 255.0
+        h, w = rgb.shape[:2]
+        inside = np.full((h, w), 255, np.uint8)
+        self.valid: Mask = resample(inside, self.from_picture, size) > 250
+        self.size = size
+
+    @cached_property
+    def diagonal(self) -> float:
+        """Diagonal of the product's box on the canvas, pixels."""
+        x0, y0, x1, y1 = product_box((self.alpha * 255).astype(np.uint8))
+        return float(max(np.hypot(x1 - x0, y1 - y0), 1.0))
+
+    @cached_property
+    def solid(self) -> Mask:
+        """Pixels that are product and nothing else, one pixel in from the outline, inside the frame."""
+        core = cv2.erode((self.alpha > 0.97).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        return core & self.valid
+
+    @cached_property
+    def outside(self) -> Mask:
+        """Canvas pixels clearly beyond the outline, inside the frame."""
+        reach = max(2, round(self.diagonal * 0.006))
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        return (cv2.dilate((self.alpha > 0.02).astype(np.uint8), kernel) == 0) & self.valid
+
+    @cached_property
+    def background(self) -> Floats:
+        """(h, w, 3) float32 sRGB: the picture's surroundings carried on behind the product."""
+        return fill_in(self.picture, self.outside)
+
+    @cached_property
+    def light(self) -> Light:
+        """The global change of light from photo to picture, by robust regression on solid pixels.
+
+        Log-ratios of linear light are averaged with a Cauchy weight (scale 0.1), so that shadows across
+        the product, changed materials and reprinted labels do not pull it.
+        """
+        pick = self.solid
+        ref = to_linear_float(self.reference[pick])
+        pic = to_linear_float(self.picture[pick])
+        usable = (
+            (ref.min(axis=1) > 0.004)
+            & (ref.max(axis=1) < 0.96)
+            & (pic.min(axis=1) > 0.003)
+            & (pic.max(axis=1) < 0.97)
+        )
+        if int(usable.sum()) < 50:
+            return light_of(np.ones(3))
+        step = max(1, int(usable.sum()) // 20000)
+        ratio = np.log(pic[usable][::step] / ref[usable][::step])
+        centre = np.median(ratio, axis=0)
+        for _ in range(6):
+            distance = np.linalg.norm(ratio - centre, axis=1)
+            weight = 1.0 / (1.0 + (distance / 0.1) ** 2)
+            centre = (ratio * weight[:, None]).sum(axis=0) / weight.sum()
+        return light_of(np.exp(np.clip(centre, -1.5, 1.5)))
+
+    @cached_property
+    def lit(self) -> Floats:
+        """(h, w, 3) float32 sRGB: the photo's product under the picture's global light."""
+        return to_srgb_float(self.light.apply(to_linear_float(self.reference)))
+
+    @cached_property
+    def predicted(self) -> Floats:
+        """(h, w, 3) float32 sRGB: matte composite of ``lit`` over ``background`` (Porter and Duff 1984)."""
+        alpha = self.alpha[..., None]
+        return self.lit * alpha + self.background * (1 - alpha)
+
+    @cached_property
+    def grey_predicted(self) -> Floats:
+        """(h, w) luminance of ``predicted``, 0..1."""
+        return cv2.cvtColor(self.predicted, cv2.COLOR_RGB2GRAY)
+
+    @cached_property
+    def grey_picture(self) -> Floats:
+        """(h, w) luminance of ``picture``, 0..1."""
+        return cv2.cvtColor(self.picture, cv2.COLOR_RGB2GRAY)
+
+    @cached_property
+    def lab_predicted(self) -> Floats:
+        """CIE Lab of ``predicted``."""
+        return to_lab(self.predicted)
+
+    @cached_property
+    def lab_picture(self) -> Floats:
+        """CIE Lab of ``picture``."""
+        return to_lab(self.picture)
+
+    def to_picture_box(self, box: Box, frame: tuple[int, int]) -> Box:
+        """A canvas box as a box of the picture, clipped to ``frame`` (width, height)."""
+        x0, y0, x1, y1 = box
+        corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
+        back = invert(self.from_picture)
+        points = corners @ back[:, :2].T + back[:, 2]
+        low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+        return (
+            int(np.clip(low[0], 0, frame[0])),
+            int(np.clip(low[1], 0, frame[1])),
+            int(np.clip(high[0], 0, frame[0])),
+            int(np.clip(high[1], 0, frame[1])),
+        )
+
+
+def to_linear_float(srgb: Floats) -> Floats:
+    """SRGB code values 0..1 to linear light, float32, through the 8-bit table's curve at 12-bit steps."""
+    return _linear_table()[np.clip(srgb * 4095.0 + 0.5, 0, 4095).astype(np.int32)]
+
+
+_TABLE: list[Floats] = []
+
+
+def _linear_table() -> Floats:
+    if not _TABLE:
+        s = np.arange(4096, dtype=np.float64) / 4095.0
+        _TABLE.append(np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32))
+    return _TABLE[0]
+
+
+def bounding_box(mask: NDArray) -> Box | None:
+    """Box of the True pixels, end exclusive; None when there are none."""
+    ys = np.flatnonzero(mask.any(axis=1))
+    xs = np.flatnonzero(mask.any(axis=0))
+    if not len(ys):
+        return None
+    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1

@@ -1,0 +1,193 @@
+"""One picture under examination: what is known about it, and how a measurement becomes a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.decode import FileFacts
+from catalog_assets.qc.alignment import AlignedPair, Bytes
+from catalog_assets.qc.findings import Box, Finding, Severity
+from catalog_assets.qc.registration import Match
+from catalog_assets.qc.rules import ChannelRules, Limits
+
+Kind = Literal["packshot", "scene", "any"]
+
+
+class TextReaderUnavailable(RuntimeError):
+    """Text cannot be read here; the text is one sentence saying why and what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line as read. ``confidence`` 0..1; ``box`` in pixels of the crop it was read from."""
+
+    text: str
+    confidence: float
+    box: Box
+
+
+class TextReader(Protocol):
+    """Reads print. One call reads many crops, because starting the engine costs more than a crop."""
+
+    def __call__(self, crops: Sequence[NDArray[np.uint8]], languages: Sequence[str]) -> list[list[TextLine]]:
+        """Lines of every crop, top to bottom; raises :class:`TextReaderUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The picture to check: ``rgb`` (H, W, 3) uint8 sRGB, ``facts`` of its file where there is one.
+
+    ``digital_source_type``: the IPTC value the file declares, None when it declares nothing.
+    """
+
+    name: str
+    rgb: NDArray[np.uint8]
+    facts: FileFacts | None = None
+    digital_source_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the picture should show.
+
+    ``label_lines`` are the catalogue's; with ``label_known`` and no lines the product carries no print, with
+    ``label_known`` False the photo's own reading stands in. ``languages`` are ISO 639-1 codes. ``logo_rgba``
+    (h, w, 4) uint8. ``transform_hint``: 2×3, cutout px to picture px, where the compositor put the product;
+    it is verified, not trusted. ``upscaled``: the picture is known to have been enlarged.
+    """
+
+    kind: Kind = "any"
+    label_lines: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    logo_rgba: NDArray[np.uint8] | None = None
+    background_rgb: tuple[int, int, int] | None = None
+    material: str = ""
+    category: str = ""
+    items: int | None = None
+    transform_hint: NDArray[np.float64] | None = None
+    upscaled: bool | None = None
+    view: str = "hero"
+    label_known: bool = True
+
+
+@dataclass
+class Case:
+    """Everything the measures may look at, computed once.
+
+    ``match`` is None when the product was not found; measures that need it are then not called.
+    """
+
+    picture: Picture
+    cutout: Bytes
+    photo: Bytes | None
+    expect: Expectation
+    limits: Limits
+    channels: tuple[ChannelRules, ...]
+    read_text: TextReader | None
+    match: Match | None = None
+    _pairs: dict[int, AlignedPair] = field(default_factory=dict[int, AlignedPair])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture."""
+        return self.picture.rgb.shape[1], self.picture.rgb.shape[0]
+
+    @property
+    def packshot(self) -> bool:
+        """Strict background and framing are asked for."""
+        return self.expect.kind == "packshot" or any(
+            c.kind == "main" and c.background_rgb is not None for c in self.channels
+        )
+
+    @cached_property
+    def background_rgb(self) -> tuple[int, int, int] | None:
+        """The one colour the background must have; None when any background will do."""
+        for channel in self.channels:
+            if channel.background_rgb is not None:
+                return channel.background_rgb
+        if self.expect.kind == "packshot":
+            return self.expect.background_rgb or (255, 255, 255)
+        return None
+
+    def pair(self, side: int = 1000) -> AlignedPair:
+        """The shared canvas at one of a few sizes, built once each."""
+        assert self.match is not None
+        if side not in self._pairs:
+            self._pairs[side] = AlignedPair(self.cutout, self.picture.rgb, self.match.transform, side=side)
+        return self._pairs[side]
+
+    def severity(self, rule: str, default: Severity = "block") -> Severity:
+        """The strictest severity any channel asks for; ``default`` without channels."""
+        asked = {c.severities[rule] for c in self.channels if rule in c.severities}
+        if not asked:
+            return default
+        return "block" if "block" in asked else "warn"
+
+    def finding(
+        self,
+        rule: str,
+        passed: bool,
+        measured: float | str,
+        limit: float | str | tuple[float, float] | None,
+        unit: str,
+        message: str,
+        remedy: str = "",
+        box: Box | None = None,
+        severity: Severity = "block",
+    ) -> Finding:
+        """A measured finding; numbers are rounded to what they are good for."""
+        value = round(measured, 4) if isinstance(measured, float) else measured
+        return Finding(
+            rule=rule,
+            passed=passed,
+            severity=self.severity(rule, severity),
+            measured=value,
+            limit=limit,
+            unit=unit,
+            message=message,
+            remedy="" if passed else remedy,
+            box=box,
+        )
+
+    def unmeasured(
+        self, rule: str, why: str, remedy: str = "", *, unit: str = "", limit: float | None = None
+    ) -> Finding:
+        """A rule that applies but could not be measured; it makes the verdict ``review``."""
+        return Finding(
+            rule=rule,
+            passed=False,
+            severity=self.severity(rule),
+            measured=None,
+            limit=limit,
+            unit=unit,
+            message=why,
+            remedy=remedy or "Look at the picture beside the photo and approve it or send it back.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sub-measure of a rule: the one that uses up most of its limit speaks for the rule.
+
+    ``use`` is measured over limit in the sense that above 1 fails.
+    """
+
+    use: float
+    measured: float
+    limit: float
+    unit: str
+    message: str
+    remedy: str = ""
+    box: Box | None = None
+
+
+def worst(readings: Sequence[Reading]) -> Reading:
+    """The reading nearest to, or furthest beyond, its limit."""
+    return max(readings, key=lambda r: r.use)

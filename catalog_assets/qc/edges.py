@@ -1,0 +1,195 @@
+"""What a careless cutout leaves behind: a fringe of the old background, an opening that was filled."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from catalog_assets.imaging.colour import to_lab
+from catalog_assets.qc.alignment import AlignedPair, Mask, bounding_box, resample
+from catalog_assets.qc.case import Case
+from catalog_assets.qc.findings import Finding
+
+_SIDE = 1000
+
+
+def halo(case: Case) -> list[Finding]:
+    """Share of the outline with a fringe: pixels just outside that match neither background nor shadow.
+
+    Just outside the outline the picture is compared with what the surroundings a little further out say
+    should be there. A shadow carries on outwards and is in both; a fringe is only in the first.
+    """
+    pair = case.pair(_SIDE)
+    share, marks = fringe(pair, case.background_rgb)
+    limit = case.limits.halo
+    box = bounding_box(marks)
+    return [
+        case.finding(
+            "halo",
+            share <= limit,
+            share,
+            limit,
+            "share of the outline",
+            f"{share:.0%} of the product's outline carries a fringe of another background."
+            if share > limit
+            else "The outline is clean.",
+            "Make the cutout again with true edge colours.",
+            pair.to_picture_box(box, case.size) if box and share > limit else None,
+        )
+    ]
+
+
+def fringe(pair: AlignedPair, plain: tuple[int, int, int] | None) -> tuple[float, Mask]:
+    """Share of the outline with a fringe and the (h, w) mask of it."""
+    outside = (pair.alpha < 0.02).astype(np.uint8)
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
+    # Half a pixel of resampling and the chroma of 4:2:0 JPEG reach two pixels out.
+    ring = (away > 1.5) & (away <= 4.5) & pair.valid
+    beyond = (away > 6) & (away <= 14) & pair.valid
+    if int(ring.sum()) < 50:
+        return 0.0, ring
+    weight = beyond.astype(np.float32)
+    total = cv2.blur(weight, (25, 25))
+    lab = pair.lab_picture
+    base = (
+        np.dstack([cv2.blur(lab[..., i] * weight, (25, 25)) for i in range(3)])
+        / np.maximum(total, 1e-4)[..., None]
+    )
+    spread = (
+        np.dstack([cv2.blur(lab[..., i] ** 2 * weight, (25, 25)) for i in range(3)])
+        / np.maximum(total, 1e-4)[..., None]
+        - base**2
+    )
+    noise = np.sqrt(np.maximum(spread, 0).sum(axis=2))
+    off = lab - base
+    strength = np.linalg.norm(off, axis=2)
+    if plain is not None:
+        white = to_lab(np.asarray(plain, dtype=np.float32).reshape(1, 1, 3) / 255.0)[0, 0]
+        from_white = lab - white
+        chroma = np.hypot(from_white[..., 1], from_white[..., 2])
+        # Contact shadow: neutral, and only darker. The old background is rarely both.
+        shadow = (from_white[..., 0] < 1) & (chroma < 3 + 0.1 * np.abs(from_white[..., 0])) & _below(pair)
+        strength = np.where(shadow, 0, np.linalg.norm(from_white, axis=2))
+        noise = np.minimum(noise, 3.0)
+    else:
+        darker = (off[..., 0] < 0) & (np.hypot(off[..., 1], off[..., 2]) < 4 + 0.35 * np.abs(off[..., 0]))
+        strength = np.where(darker & _below(pair), 0, strength)
+    marks = ring & (total > 0.02) & (strength > 7 + 2.5 * noise)
+    marks = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
+    # Per stretch of outline, not per pixel: a fringe two pixels wide counts once.
+    return float(marks.sum()) / float(ring.sum()), marks
+
+
+def _below(pair: AlignedPair) -> Mask:
+    """The lower part of the surroundings, where a product meets its shadow."""
+    box = bounding_box(pair.alpha > 0.3)
+    mask = np.zeros(pair.alpha.shape, dtype=bool)
+    if box:
+        mask[round(box[1] + 0.55 * (box[3] - box[1])) :] = True
+    return mask
+
+
+def holes(case: Case) -> list[Finding]:
+    """Share of the product's openings (handle, loop, hand hole) in which the old background still stands."""
+    pair = case.pair(_SIDE)
+    openings = _openings(pair)
+    if openings is None:
+        return []
+    filled, total = 0.0, 0.0
+    worst_share, worst_box = 0.0, None
+    old = _old_background(case, pair)
+    for opening in openings:
+        share = _filled(pair, opening, old, case.background_rgb)
+        if share is None:
+            continue
+        size = float(opening.sum())
+        filled += share * size
+        total += size
+        if share > worst_share:
+            worst_share, worst_box = share, bounding_box(opening)
+    limit = case.limits.holes
+    if total == 0:
+        return []
+    return [
+        case.finding(
+            "holes",
+            worst_share <= limit,
+            worst_share,
+            limit,
+            "share of an opening",
+            f"An opening of the product is filled: {worst_share:.0%} of it does not show the new background."
+            if worst_share > limit
+            else "Openings of the product show the background.",
+            "Make the cutout again with the opening cut free.",
+            pair.to_picture_box(worst_box, case.size) if worst_box and worst_share > limit else None,
+        )
+    ]
+
+
+def _openings(pair: AlignedPair) -> list[Mask] | None:
+    """Enclosed background regions of the matte large enough to see through."""
+    clear = (pair.alpha < 0.1).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(clear, connectivity=4)
+    outer = set(np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])).tolist())
+    smallest = max(30.0, 0.0004 * pair.diagonal**2)
+    found: list[Mask] = []
+    for i in range(1, count):
+        if i in outer or stats[i, cv2.CC_STAT_AREA] < smallest:
+            continue
+        core = cv2.erode((labels == i).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        core &= pair.valid
+        if int(core.sum()) >= 20:
+            found.append(core)
+    return found or None
+
+
+def _old_background(case: Case, pair: AlignedPair) -> np.ndarray | None:
+    """The photo's own pixels on the canvas in CIE Lab: from the photo, else from under the cutout's matte."""
+    source = case.photo if case.photo is not None else case.cutout[..., :3]
+    if case.photo is None:
+        hidden = source[case.cutout[..., 3] == 0]
+        # Many tools write black or white under the transparent part; that says nothing.
+        if len(hidden) == 0 or float(hidden[:: max(1, len(hidden) // 2000)].std(axis=0).max()) < 3:
+            return None
+    warped = resample(source, pair.to_canvas, pair.size).astype(np.float32) / 255.0
+    return to_lab(warped)
+
+
+def _filled(
+    pair: AlignedPair, opening: Mask, old: np.ndarray | None, plain: tuple[int, int, int] | None
+) -> float | None:
+    """Share of one opening that shows the old background (or, on a packshot, anything but background)."""
+    seen = pair.lab_picture[opening]
+    if plain is not None:
+        white = to_lab(np.asarray(plain, dtype=np.float32).reshape(1, 1, 3) / 255.0)[0, 0]
+        off = seen - white
+        chroma = np.hypot(off[:, 1], off[:, 2])
+        # What is seen through an opening low down may be the product's shadow.
+        shadow = (off[:, 0] < 1) & (off[:, 0] > -45) & (chroma < 3 + 0.1 * np.abs(off[:, 0]))
+        busy = np.linalg.norm(off, axis=1) > 8
+        if float(np.std(off[:, 0])) > 12:
+            shadow[:] = False
+        return float((busy & ~shadow).mean())
+    if old is None:
+        return None
+    new = to_lab(_seen_through(pair))[opening]
+    before = old[opening]
+    apart = np.linalg.norm(before - new, axis=1)
+    telling = apart > 10
+    if int(telling.sum()) < 15:
+        return None
+    nearer = np.linalg.norm(seen - before, axis=1) < 0.6 * np.linalg.norm(seen - new, axis=1)
+    return float(nearer[telling].mean())
+
+
+def _seen_through(pair: AlignedPair) -> np.ndarray:
+    """The picture's surroundings carried on behind the product, openings themselves left out."""
+    from catalog_assets.qc.alignment import fill_in
+
+    solid = (pair.alpha > 0.02).astype(np.uint8)
+    filled = solid.copy()
+    padded = np.pad(filled, 1)
+    cv2.floodFill(padded, None, (0, 0), 2)
+    outer = padded[1:-1, 1:-1] == 2
+    core = cv2.erode(outer.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return fill_in(pair.picture, core & pair.valid)
