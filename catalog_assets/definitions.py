@@ -6,24 +6,18 @@ resources of their own, so nothing needs patching.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from dagster_aws.s3 import S3Resource
 
-# Partitioned checks and dynamic-partition automation are marked preview and beta; we accept both, here once.
-for _category in (dg.BetaWarning, dg.PreviewWarning):
-    warnings.filterwarnings("ignore", category=_category)
-
-from dagster_aws.s3 import S3Resource  # noqa: E402
-
-from catalog_assets.orchestration import assets  # noqa: E402
-from catalog_assets.orchestration.executor import executor  # noqa: E402
-from catalog_assets.orchestration.partitions import sku_partitions  # noqa: E402
-from catalog_assets.orchestration.resources import LineResource  # noqa: E402
-from catalog_assets.orchestration.sensors import sensors  # noqa: E402
-from catalog_assets.settings import load_settings  # noqa: E402
+from catalog_assets.orchestration import assets
+from catalog_assets.orchestration.executor import executor
+from catalog_assets.orchestration.partitions import sku_partitions
+from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.orchestration.sensors import sensors
+from catalog_assets.settings import load_settings
 
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

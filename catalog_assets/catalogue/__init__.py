@@ -1,0 +1,1 @@
+"""What a SKU is: rows, names, photos, brand and scene files, and the snapshot stages work from."""

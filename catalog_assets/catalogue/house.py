@@ -49,9 +49,14 @@ class House:
 
     @cached_property
     def templates(self) -> list[SceneTemplate]:
-        """Scene templates of ``scenes.yaml``, or the built-in ones."""
+        """Scene templates of ``scenes.yaml``, or the built-in ones.
+
+        The built-in ones are drawn in their first ratio only: nobody asked for four pictures of each.
+        """
         data = self.files.get(SCENES_FILE)
-        return default_templates() if data is None else load_templates(_text(data, SCENES_FILE), SCENES_FILE)
+        if data is not None:
+            return load_templates(_text(data, SCENES_FILE), SCENES_FILE)
+        return [t.model_copy(update={"aspects": t.aspects[:1]}) for t in default_templates()]
 
     def templates_for(self, category: str, material: str = "") -> list[SceneTemplate]:
         """Templates that apply to a SKU."""
@@ -74,7 +79,11 @@ class House:
             return None
         with _plate_lock:
             if name not in self._plate_prints:
-                numbers = {k: repr(v) for k, v in ((f.name, getattr(plate, f.name)) for f in fields(plate)) if k != "rgb"}
+                numbers = {
+                    k: repr(v)
+                    for k, v in ((f.name, getattr(plate, f.name)) for f in fields(plate))
+                    if k != "rgb"
+                }
                 self._plate_prints[name or ""] = fingerprint(rgb=sha256(plate.rgb.tobytes()), **numbers)
             return self._plate_prints[name or ""]
 

@@ -12,7 +12,8 @@ from catalog_assets.catalogue.rows import Catalogue, Problem
 from catalog_assets.catalogue.sku import IllegalSku, valid_sku
 
 PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .heic .heif .avif .mpo".split()
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+    + (".heic", ".heif", ".avif", ".mpo")
 )
 CATALOGUE_FILES = ("catalog.csv", "catalog.parquet")
 _VIEW = re.compile(r"[^\w.-]+")
@@ -81,7 +82,9 @@ def join(catalogue: Catalogue | None, files: Iterable[FileStat]) -> Inventory:
             chosen = _named_photo(item.photo, names)
             if chosen is None:
                 text = f"the photo {item.photo!r} of SKU {sku} is not in the inventory"
-                instead = "; the photo folder is used instead" if found else ": put it there or correct the name"
+                instead = (
+                    "; the photo folder is used instead" if found else ": put it there or correct the name"
+                )
                 inventory.problems.append(Problem("catalogue", text + instead, None, "photo", sku))
             else:
                 claimed.add(chosen.name)
@@ -90,7 +93,9 @@ def join(catalogue: Catalogue | None, files: Iterable[FileStat]) -> Inventory:
         if not found:
             if not item.photo:
                 inventory.problems.append(
-                    Problem("catalogue", f"SKU {sku} has no photo: add photos/{sku}/hero.jpg", None, "photo", sku)
+                    Problem(
+                        "catalogue", f"SKU {sku} has no photo: add photos/{sku}/hero.jpg", None, "photo", sku
+                    )
                 )
             continue
         inventory.photos[sku] = _ordered(found)

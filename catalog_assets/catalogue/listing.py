@@ -33,7 +33,9 @@ def list_folder(folder: str) -> Iterator[FileStat]:
                 stat = path.stat()
             except OSError:
                 continue  # a dangling link, or a file renamed while we looked: the next look sees it
-            yield FileStat(path.relative_to(root).as_posix(), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_size}")
+            yield FileStat(
+                path.relative_to(root).as_posix(), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_size}"
+            )
 
 
 def list_bucket(client: Any, address: str) -> Iterator[FileStat]:

@@ -48,7 +48,9 @@ class Snapshot:
     def of(cls, inventory: Inventory) -> Snapshot:
         """Freeze an inventory."""
         rows = [
-            _row(item, inventory.photos[sku]) for sku, item in inventory.items.items() if sku in inventory.photos
+            _row(item, inventory.photos[sku])
+            for sku, item in inventory.items.items()
+            if sku in inventory.photos
         ]
         frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("sku")
         return cls(frame, list(inventory.problems))
@@ -56,7 +58,9 @@ class Snapshot:
     @cached_property
     def hash(self) -> str:
         """Equal for equal content."""
-        return fingerprint(rows=self.frame["fingerprint"].to_list(), problems=[asdict(p) for p in self.problems])
+        return fingerprint(
+            rows=self.frame["fingerprint"].to_list(), problems=[asdict(p) for p in self.problems]
+        )
 
     @property
     def skus(self) -> list[str]:
@@ -120,7 +124,9 @@ class Snapshots:
         if data is None:
             return None
         problems = self.store.read_or_none(_name(number, ".problems.json"))
-        return Snapshot(pl.read_parquet(io.BytesIO(data)), [Problem(**p) for p in json.loads(problems or b"[]")])
+        return Snapshot(
+            pl.read_parquet(io.BytesIO(data)), [Problem(**p) for p in json.loads(problems or b"[]")]
+        )
 
     def publish(self, snapshot: Snapshot) -> int:
         """Make it the current one; an equal one is not stored twice.
@@ -135,7 +141,9 @@ class Snapshots:
         number += 1
         buffer = io.BytesIO()
         snapshot.frame.write_parquet(buffer)
-        self.store.write(_name(number, ".problems.json"), json.dumps([asdict(p) for p in snapshot.problems]).encode())
+        self.store.write(
+            _name(number, ".problems.json"), json.dumps([asdict(p) for p in snapshot.problems]).encode()
+        )
         self.store.write(_name(number), buffer.getvalue())
         self.store.write(POINTER, json.dumps({"number": number}).encode())
         if number > KEEP:

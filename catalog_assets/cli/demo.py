@@ -15,7 +15,9 @@ from catalog_assets.settings import load_settings
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Where the inventory, the store and the gallery go.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Where the inventory, the store and the gallery go.")] = Path(
+        "demo"
+    ),
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Run the line on the sample catalogue: no key, no network, a gallery at the end.
@@ -44,7 +46,9 @@ def command(
             f"{inventory / 'photos'} and run the demo again; only that SKU is made anew.",
             highlight=False,
         )
-        stdout.print(f"Your own products:     catalog-assets run FOLDER --store {out / 'mine'}", highlight=False)
+        stdout.print(
+            f"Your own products:     catalog-assets run FOLDER --store {out / 'mine'}", highlight=False
+        )
         stdout.print("Dagster's UI:          scripts/ui", highlight=False)
     failed = any(r.outcome == "failed" for r in results.values())
     raise typer.Exit(SOME_FAILED if failed else OK)

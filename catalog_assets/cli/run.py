@@ -84,7 +84,9 @@ def start(settings: Settings, skus: list[str], stage: str, *, quiet: bool) -> Li
             tasks = {name: bar.add_task(name, total=None, note="", visible=False) for name in STAGE_NAMES}
 
             def show(name: str, step: Step) -> None:
-                bar.update(tasks[name], total=len(line_run.skus), visible=True, advance=1, note=step.record.sku)
+                bar.update(
+                    tasks[name], total=len(line_run.skus), visible=True, advance=1, note=step.record.sku
+                )
 
             line_run.go(show)
     except (BrandError, CatalogueError, PackError, TemplateError, UnknownSku, WeightsError) as error:
@@ -129,4 +131,3 @@ def closing(results: Mapping[str, SkuResult], seconds: float) -> str:
     if unchanged:
         parts.append(f"{unchanged} unchanged (fingerprints verified, nothing made again)")
     return f"{len(results)} SKUs in {seconds:.1f} s: {', '.join(parts) or 'nothing to do'}"
-

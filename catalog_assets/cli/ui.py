@@ -50,7 +50,9 @@ def command(
             "CATALOG_THUMBS_URL": address,
             "DAGSTER_HOME": str(home.absolute()),
         }
-        stdout.print(f"inventory {chosen}\nstore     {where}\nUI        http://127.0.0.1:{port}", highlight=False)
+        stdout.print(
+            f"inventory {chosen}\nstore     {where}\nUI        http://127.0.0.1:{port}", highlight=False
+        )
         raise typer.Exit(_run_dagster(environment, port))
 
 

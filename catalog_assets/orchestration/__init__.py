@@ -3,3 +3,12 @@
 Stages know nothing of Dagster and Dagster knows nothing of pictures; this package is the seam. No other
 package but :mod:`catalog_assets.definitions` imports dagster.
 """
+
+import warnings
+
+import dagster as dg
+
+# Partitioned checks, batch sizes and automation over dynamic partitions are marked preview and beta; we
+# accept both, here once.
+for _category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=_category)

@@ -37,7 +37,10 @@ def describer(stage: str, line: Line) -> Callable[[Step], Mapping[str, Any]]:
         if record.reasons:
             metadata["reasons"] = dg.MetadataValue.md("\n".join(f"- {reason}" for reason in record.reasons))
         metadata.update(_facts(stage, record.metadata))
-        for name in [n for n in record.files if n.startswith("thumbs/")][:6]:
+        thumbs = [n for n in record.files if n.startswith("thumbs/")]
+        if stage in ("qc_report", "listing"):
+            thumbs = [f"thumbs/{record.sku}/packshot-hero.jpg"]
+        for name in thumbs[:6]:
             label = name.rsplit("/", 1)[-1].removesuffix(".jpg")
             shown = picture(line, name, f"{record.sku} {label}")
             if shown:
@@ -50,7 +53,9 @@ def describer(stage: str, line: Line) -> Callable[[Step], Mapping[str, Any]]:
 def _facts(stage: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     views: Mapping[str, Any] = metadata.get("views") or {}
     if stage == "raw_photo":
-        return {"photos": ", ".join(f"{v} {f['width']}×{f['height']} {f['format']}" for v, f in views.items())}
+        return {
+            "photos": ", ".join(f"{v} {f['width']}×{f['height']} {f['format']}" for v, f in views.items())
+        }
     if stage == "cutout":
         flags = sorted({flag for facts in views.values() for flag in facts["flags"]})
         lowest = min((facts["confidence"] for facts in views.values()), default=0.0)

@@ -167,7 +167,9 @@ class LineRun:
     def _result(self, sku: str) -> SkuResult:
         steps = self.steps.get(sku, {})
         entry = self.line.entry(sku)
-        result = SkuResult("failed", "raw_photo", None, ["was not reached"], title=entry.item.title if entry else "")
+        result = SkuResult(
+            "failed", "raw_photo", None, ["was not reached"], title=entry.item.title if entry else ""
+        )
         if not steps:
             return result
         for name, step in steps.items():

@@ -135,9 +135,7 @@ def _skus_of(snapshot: Snapshot, names: set[str]) -> list[str]:
     return [sku for sku, entry in entries.items() if any(p.file.name in names for p in entry.photos)]
 
 
-def look_at_brand(
-    context: dg.SensorEvaluationContext, line: LineResource
-) -> dg.SensorResult | dg.SkipReason:
+def look_at_brand(context: dg.SensorEvaluationContext, line: LineResource) -> dg.SensorResult | dg.SkipReason:
     """Ask for ``brand`` when one of its files changed; automation does the rest.
 
     Off by default: every picture of every SKU may depend on the brand, so the first change should be a
@@ -156,4 +154,3 @@ def look_at_brand(
         run_requests=[dg.RunRequest(run_key=f"brand-{state}", asset_selection=[dg.AssetKey("brand")])],
         cursor=state,
     )
-

@@ -36,7 +36,9 @@ def approve(store: Store, sku: str, hashes: Mapping[str, str], by: str, note: st
     """
     if not by.strip():
         raise ValueError("an approval needs a name: who looked at the pictures?")
-    approval = Approval(sku, by.strip(), datetime.now(UTC).isoformat("T", "seconds"), pictures_print(hashes), note)
+    approval = Approval(
+        sku, by.strip(), datetime.now(UTC).isoformat("T", "seconds"), pictures_print(hashes), note
+    )
     document: dict[str, Any] = {
         "sku": sku,
         "by": approval.by,

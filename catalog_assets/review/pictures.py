@@ -16,7 +16,9 @@ from urllib.parse import unquote, urlsplit
 from catalog_assets.storage.store import Store
 
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-FOLDERS = frozenset({"thumbs", "cutout", "packshot", "scenes", "listing", "insights", "qc_report", "candidates"})
+FOLDERS = frozenset(
+    {"thumbs", "cutout", "packshot", "scenes", "listing", "insights", "qc_report", "candidates"}
+)
 _HOST = re.compile(r"^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$")
 
 

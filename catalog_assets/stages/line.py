@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from catalog_assets.catalogue.house import House, Houses
-from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
 from catalog_assets.catalogue.inventory import FileStat, Inventory
+from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
 from catalog_assets.catalogue.snapshot import Entry, Snapshot, Snapshots
 from catalog_assets.settings import Settings
 from catalog_assets.storage.manifest import Manifest

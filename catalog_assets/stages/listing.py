@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import numpy as np
 
+from catalog_assets.catalogue.house import today
 from catalog_assets.channels.packs import ChannelPack
 from catalog_assets.channels.rendition import (
     RENDITION_VERSION,
+    Listing,
     ListingImage,
     ListingItem,
     ListingSource,
     render_listing,
 )
-from catalog_assets.catalogue.house import today
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgb, read_rgba
-from catalog_assets.stages.qc_report import Subject, picture_hashes, read_report, report_name, subjects
+from catalog_assets.stages.qc_report import (
+    Subject,
+    picture_hashes,
+    read_report,
+    report_name,
+    subjects,
+    transform_of,
+)
 from catalog_assets.stages.stage import Made, SkuFailed, Stage, finished
 
 
@@ -54,39 +62,54 @@ class ListingStage(Stage):
         item = item_of(line, sku)
         listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
         sources = [_source(line, sku, subject) for subject in subjects(line, sku)]
+        on = date.fromisoformat(today())
         for pack in packs_of(line):
             try:
-                images = render_listing(pack, listed, sources)
+                listing = render_listing(pack, listed, sources, on)
             except ValueError as error:
                 raise SkuFailed(f"channel {pack.name}: {error}") from None
-            self._store(line, sku, pack, images, made)
+            self._store(line, sku, pack, listing, made)
         if not any(made.metadata["channels"].values()):
             made.hold("no channel can list it: " + "; ".join(made.metadata["notes"] or ["no picture fits"]))
         return made
 
-    def _store(
-        self, line: Line, sku: str, pack: ChannelPack, images: Sequence[ListingImage], made: Made
-    ) -> None:
+    def _store(self, line: Line, sku: str, pack: ChannelPack, listing: Listing, made: Made) -> None:
+        """Store one channel's files; a channel whose rules a picture breaks gets none of that SKU."""
         folder = f"listing/{pack.name}/{sku}"
-        names: list[str] = []
-        for image in images:
-            self.put(line, made, f"{folder}/{image.file_name}", image.data)
-            names.append(image.file_name)
-        facts = [
-            {
-                "file": image.file_name,
-                "role": image.role,
-                "source": image.source,
-                "width": image.width,
-                "height": image.height,
-                "bytes": len(image.data),
-                "digital_source_type": image.digital_source_type,
-            }
-            for image in images
+        notes = [*listing.warnings, *listing.left_out]
+        broken = [
+            f"{image.file_name}: {finding.message}"
+            for image in listing
+            for finding in image.findings
+            if not finding.passed and finding.severity == "block"
         ]
-        if names:
-            self.put(line, made, f"{folder}/listing.json", json.dumps(facts, indent=1).encode())
-        made.metadata["channels"][pack.name] = names
+        made.metadata["channels"][pack.name] = [] if broken else [image.file_name for image in listing]
+        made.metadata["notes"] += [f"{pack.name}: {note}" for note in [*broken, *notes]]
+        if broken or not len(listing):
+            made.reasons.append(
+                f"not listed on {pack.name}: {'; '.join(broken or notes or ['no picture fits'])}"
+            )
+            return
+        for image in listing:
+            self.put(line, made, f"{folder}/{image.file_name}", image.data)
+        facts = {"channel": pack.name, "notes": notes, "images": [_facts(image) for image in listing]}
+        self.put(
+            line, made, f"{folder}/listing.json", json.dumps(facts, ensure_ascii=False, indent=1).encode()
+        )
+
+
+def _facts(image: ListingImage) -> dict[str, Any]:
+    return {
+        "file": image.file_name,
+        "role": image.role,
+        "source": image.source,
+        "width": image.width,
+        "height": image.height,
+        "bytes": len(image.data),
+        "alt": image.alt,
+        "digital_source_type": image.digital_source_type,
+        "notes": list(image.notes),
+    }
 
 
 def packs_of(line: Line) -> list[ChannelPack]:
@@ -125,4 +148,5 @@ def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
         cutout_rgba=rgba,
         digital_source_type=subject.digital_source_type,
         background=line.house.brand.background_rgb if packshot else None,
+        transform=transform_of(subject),
     )

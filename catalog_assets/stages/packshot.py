@@ -78,7 +78,9 @@ class PackshotStage(Stage):
             made.hold("there is no cutout to make a packshot from")
         return made
 
-    def _plan(self, brand: Brand, item: Item, cutouts: dict[str, NDArray[np.uint8]]) -> dict[str, PackshotSpec]:
+    def _plan(
+        self, brand: Brand, item: Item, cutouts: dict[str, NDArray[np.uint8]]
+    ) -> dict[str, PackshotSpec]:
         spec = PackshotSpec(
             background=brand.background_rgb,
             fill=target_fill(brand),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.provenance import check_provenance
 from catalog_assets.imaging.decode import decode_photo
+from catalog_assets.imaging.resample import Transform
 from catalog_assets.insights import reports_to_frame
 from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import QC_VERSION, Expectation, Picture, check_picture
@@ -78,7 +79,9 @@ class QcReportStage(Stage):
             report = self._check(line, sku, subject, *loaded[subject.view])
             named = [dataclasses.replace(f, subject=subject.name) for f in report.findings]
             findings += named
-            pictures.append({**report.to_json(), "kind": subject.kind, "name": subject.name, "view": subject.view})
+            pictures.append(
+                {**report.to_json(), "kind": subject.kind, "name": subject.name, "view": subject.view}
+            )
         if not pictures:
             made.reasons.append("there is no picture to check")
         findings.append(_human_review(line, sku, findings))
@@ -204,6 +207,14 @@ def picture_hashes(line: Line, sku: str) -> dict[str, str]:
     return {s.file: s.sha256 for s in subjects(line, sku)}
 
 
+def transform_of(subject: Subject) -> Transform | None:
+    """Where the compositor put the product, back from JSON."""
+    if not subject.transform:
+        return None
+    (a, b, tx), (c, d, ty) = subject.transform
+    return (a, b, tx), (c, d, ty)
+
+
 def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
     """What the picture should show."""
     packshot = subject.kind == "packshot"
@@ -216,7 +227,7 @@ def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
         material=item.material,
         category=item.category,
         items=item.items,
-        transform_hint=tuple(tuple(row) for row in subject.transform) if subject.transform else None,
+        transform_hint=transform_of(subject),
         view=subject.view,
         label_known=bool(item.label_lines),
     )
@@ -250,7 +261,9 @@ def _cutout_findings(line: Line, sku: str) -> Iterator[Finding]:
             limit=limit,
             unit="confidence",
             message="the cutout is trustworthy" if confident else f"the cutout is doubtful: {doubts}",
-            remedy="" if confident else "Look at the cutout; approve it, or take a photo on a plainer background.",
+            remedy=""
+            if confident
+            else "Look at the cutout; approve it, or take a photo on a plainer background.",
             subject=f"cutout {view}",
         )
 

@@ -13,7 +13,7 @@ from PIL import Image
 from catalog_assets.catalogue.inventory import PhotoFile
 from catalog_assets.catalogue.snapshot import Entry
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
-from catalog_assets.imaging.encode import encode_png, thumbnail
+from catalog_assets.imaging.encode import thumbnail
 from catalog_assets.imaging.intake import INTAKE_VERSION, inspect_intake
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
@@ -113,7 +113,9 @@ def look_name(sku: str, view: str) -> str:
 def _look_png(look: np.ndarray) -> bytes:
     image = Image.fromarray((np.clip(look, 0, 1) * 255 + 0.5).astype(np.uint8))
     image.thumbnail((LOOK_SIDE, LOOK_SIDE))
-    return encode_png(np.asarray(image))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def read_look(line: Line, sku: str, view: str, shape: tuple[int, int]) -> np.ndarray:

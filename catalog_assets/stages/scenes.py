@@ -12,7 +12,8 @@ from typing import Any
 from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, thumbnail
-from catalog_assets.scenes.certificate import CERTIFICATE_VERSION, make_certificate
+from catalog_assets.scenes.certificate import VERSION as CERTIFICATE_VERSION
+from catalog_assets.scenes.certificate import make_certificate
 from catalog_assets.scenes.contract import EngineError, Money, ProductView, SceneRequest
 from catalog_assets.scenes.drawer import DrawnScene
 from catalog_assets.scenes.engines.studio import STUDIO_VERSION
@@ -153,12 +154,21 @@ class ScenesStage(Stage):
         encoded = encode_jpeg(image.rgb, quality=JPEG_QUALITY)
         data = embed(encoded, image.digital_source_type)
         view = next((v for v in request.views if v.view == image.view), None)
-        photo_sha = _photo_sha(line, sku, image.view)
-        certificate = (
-            make_certificate(image, view, photo_sha256=photo_sha, image_data=data, lock=shot.template.lock)
-            if view is not None and image.transform is not None
-            else None
-        )
+        certificate = None
+        if view is not None and image.transform is not None:
+            certificate = make_certificate(
+                rgb=image.rgb,
+                image_sha256=sha256(data),
+                cutout_rgba=view.rgba,
+                cutout_sha256=view.sha256,
+                photo_sha256=_photo_sha(line, sku, image.view),
+                transform=image.transform,
+                lock=shot.template.lock,
+                relit=image.relit,
+                engine=image.engine,
+                model=image.model,
+                digital_source_type=image.digital_source_type,
+            )
         self.put(line, made, photo, data)
         story = {
             "sku": sku,
@@ -179,7 +189,9 @@ class ScenesStage(Stage):
         }
         self.put(line, made, thumb, thumbnail(image.rgb))
         # The story is written last: a scene without its story is drawn again.
-        self.put(line, made, story_name, json.dumps(story, ensure_ascii=False, indent=1, sort_keys=True).encode())
+        self.put(
+            line, made, story_name, json.dumps(story, ensure_ascii=False, indent=1, sort_keys=True).encode()
+        )
         made.metadata["scenes"][shot.name] = _summary(story)
         made.metadata["spent_usd"] += float(drawn.cost.usd)
 
@@ -200,9 +212,7 @@ def engine_name(line: Line, template: SceneTemplate) -> str:
     return line.settings.engine if template.engine == "auto" else template.engine
 
 
-def request_for(
-    line: Line, sku: str, item: Item, shot: Shot, views: tuple[ProductView, ...]
-) -> SceneRequest:
+def request_for(line: Line, sku: str, item: Item, shot: Shot, views: tuple[ProductView, ...]) -> SceneRequest:
     """What an engine is asked for."""
     template = shot.template
     return SceneRequest(

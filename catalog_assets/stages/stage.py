@@ -104,7 +104,9 @@ def perform(stage: Stage, line: Line, sku: str) -> Step:
         return _failed(stage, line, sku, print_, str(error), started)
     except Exception as error:  # noqa: BLE001  one SKU's surprise must not sink the batch
         where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"unexpected {type(error).__name__} in {stage.name}: {error} ({where.name}, line {where.lineno})"
+        text = (
+            f"unexpected {type(error).__name__} in {stage.name}: {error} ({where.name}, line {where.lineno})"
+        )
         return _failed(stage, line, sku, print_, text, started)
     _remove_stale(line, stage, sku, made)
     seconds = time.perf_counter() - started

@@ -1,0 +1,1 @@
+"""Where bytes lie: the store, fingerprints, and the record of what each stage did."""
