@@ -14,7 +14,7 @@ def safe_name(text: str) -> str:
     """ASCII letters, digits, dot, dash and underscore only; different texts keep different names.
 
     >>> safe_name("Käse Nr. 5")
-    'Kase-Nr.-5-0dbf51'
+    'Kase-Nr.-5-ece1f3'
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.") or "x"
