@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting import confidence, edges, fuse, looks
+from catalog_assets.imaging.matting import confidence, edges, fuse, holes, looks
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
 from catalog_assets.imaging.matting.foreground import true_colours
 
@@ -39,6 +39,8 @@ def make_cutout(
     coarse = whole.on(box, grid)
     fine = coarse if second is None else second.on(box, grid)
     fused, disputes, colours = fuse.fuse(small, coarse, fine)
+    found_holes = holes.find_holes(small, fused, hints)
+    fused = holes.carved(fused, found_holes)
     alpha = np.zeros((height, width), np.float32)
     solved = edges.solve(rgb, box, fused, edges.linear_model(small, fused), edges.band_of(fused))
     alpha[box[1] : box[3], box[0] : box[2]] = solved
@@ -50,6 +52,7 @@ def make_cutout(
     method: dict[str, Any] = {
         "looks": ["whole"] + ([] if second is None else [second.kind]),
         "disputes": [round(d.evidence, 2) for d in disputes],
+        "holes": [round(h.share, 4) for h in found_holes],
         "scores": judged.scores,
     }
     return Cutout(

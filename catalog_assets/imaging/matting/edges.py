@@ -95,9 +95,9 @@ def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: F
     x0, y0, x1, y1 = box
     height, width = y1 - y0, x1 - x0
     out = np.empty((height, width), np.float32)
-    trust = model.separation / (model.separation + _TRUST)
-    fields = np.dstack([model.slope, model.offset])
-    others = np.dstack([alpha, band, trust])
+    trust = model.separation / (model.separation + np.float32(_TRUST))
+    fields: Field = np.dstack([model.slope, model.offset]).astype(np.float32, copy=False)
+    others: Field = np.dstack([alpha, band, trust]).astype(np.float32, copy=False)
     for rows, columns in _tiles(height, width):
         grid = (rows, columns, height, width)
         coarse, near, weight = np.moveaxis(_enlarged(others, *grid), -1, 0)
@@ -149,7 +149,10 @@ def _gaussians(colour: Field, weight: Field) -> tuple[Field, Field]:
         m[3] - m[0] * m[0] + noise, m[4] - m[0] * m[1], m[5] - m[0] * m[2],
         m[6] - m[1] * m[1] + noise, m[7] - m[1] * m[2], m[8] - m[2] * m[2] + noise,
     )  # fmt: skip
-    return np.stack(m[:3], axis=-1), np.stack(covariance, axis=-1)
+    return (
+        np.stack(m[:3], axis=-1).astype(np.float32, copy=False),
+        np.stack(covariance, axis=-1).astype(np.float32, copy=False),
+    )
 
 
 def _gathered(plane: Field) -> Field:

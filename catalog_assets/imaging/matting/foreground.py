@@ -58,7 +58,10 @@ def _fused(picture: Field, front: Field, back: Field, alpha: Field, radius: int)
     window = (2 * radius + 1, 2 * radius + 1)
     a = alpha[:, :, None]
     cover = cv2.blur(alpha, window)[:, :, None]
-    front = cv2.blur(front * a, window) / (cover + np.float32(1e-5))
-    back = cv2.blur(back * (1 - a), window) / (1 - cover + np.float32(1e-5))
-    corrected = front + a * (picture - a * front - (1 - a) * back)
-    return np.clip(corrected, 0.0, 1.0), np.clip(back, 0.0, 1.0)
+    near_front = cv2.blur(front * a, window) / (cover + np.float32(1e-5))
+    near_back = cv2.blur(back * (1 - a), window) / (1 - cover + np.float32(1e-5))
+    corrected = near_front + a * (picture - a * near_front - (1 - a) * near_back)
+    return (
+        np.clip(corrected, 0.0, 1.0).astype(np.float32, copy=False),
+        np.clip(near_back, 0.0, 1.0).astype(np.float32, copy=False),
+    )

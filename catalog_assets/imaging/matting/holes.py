@@ -1,0 +1,134 @@
+"""Holes and gaps the network filled: the loop of a necklace, the inside of a ring, the handle of a mug.
+
+A region inside the product is a hole when it shows the background. That is asked in four ways, and all four
+must say yes: its colours are the background's and not the product's; it is enclosed, i.e. all around it lies
+something that is clearly product; its mean colour is the one the background's own shading predicts at that
+place; and it has the background's texture, which is what tells the cloth seen through a ring from a plain
+label of the same colour. Small gaps carry too little texture for the last question and look like print; they
+are carved only where the catalogue says that the product is an open structure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.matting.contract import CutoutHints
+from catalog_assets.imaging.matting.edges import Field
+from catalog_assets.imaging.matting.fuse import Colours, colours_of
+
+LARGE = 0.03
+"""Share of the product from which a region holds enough pixels to judge its texture."""
+SMALLEST = 0.0015
+_ROUNDS = 4
+_OPEN_STRUCTURE = re.compile(
+    r"jewel|schmuck|bijou|necklace|pendant|earring|\bring|bracelet|chain|stool|chair|bench|rack|basket|trellis"
+    r"|wire|mesh|rattan|wicker|bicycle|bike|scissor|glasses|sunglasses|frame",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A region found to show the background. ``mask`` on the look grid, ``share`` of the product's area."""
+
+    mask: NDArray[np.bool_]
+    share: float
+    likeness: float
+
+
+def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list[Hole]:
+    """Regions inside the product that show the background.
+
+    Args:
+        rgb: (h, w, 3) uint8 on the look grid.
+        alpha: (h, w) in [0, 1], the fused look.
+        hints: category and material say whether the product is an open structure.
+    """
+    product = alpha > 0.5
+    size = int(np.count_nonzero(product))
+    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
+    if size < 400 or np.count_nonzero(background) < 400:
+        return []
+    evidence = _evidence(rgb, alpha > 0.9, background)
+    candidates = cv2.morphologyEx((product & (evidence < -0.7)).astype(np.uint8), cv2.MORPH_OPEN, _disc(5))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(candidates)
+    shares = stats[:, cv2.CC_STAT_AREA] / size
+    open_structure = bool(_OPEN_STRUCTURE.search(f"{hints.category} {hints.material}"))
+    wanted = [i for i in range(1, count) if shares[i] >= (SMALLEST if open_structure else LARGE)]
+    if not wanted:
+        return []
+    lab = to_lab(rgb)
+    expected = _shading(lab, background)
+    detail = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 2)
+    grain = float(detail[background].std())
+    outside = ~product
+    holes: list[Hole] = []
+    for i in wanted:
+        region = labels == i
+        ring = (cv2.dilate(region.astype(np.uint8), _disc(9)) > 0) & ~region
+        inner_ring = ring & ~outside
+        if not inner_ring.any() or np.count_nonzero(ring & outside) > 0.05 * np.count_nonzero(ring):
+            continue
+        likeness = float(evidence[region].mean())
+        if likeness > -2.0 or float(evidence[inner_ring].mean()) < 1.0:
+            continue
+        offset = float(np.linalg.norm((lab[region] - expected[region]).mean(axis=0)))
+        if offset > 5.0:
+            continue
+        if shares[i] >= LARGE:
+            middle = cv2.erode(region.astype(np.uint8), _disc(3)) > 0
+            ratio = float(detail[middle].std()) / max(grain, 1e-3) if middle.any() else np.inf
+            if not 0.6 <= ratio <= 1.45 or grain < 0.35:
+                continue
+        elif likeness > -3.2:
+            continue
+        holes.append(Hole(region, float(shares[i]), likeness))
+    return holes
+
+
+def carved(alpha: Field, holes: list[Hole]) -> Field:
+    """The alpha with the holes open."""
+    out = alpha.copy()
+    for hole in holes:
+        out[cv2.dilate(hole.mask.astype(np.uint8), _disc(3)) > 0] = 0.0
+    return out
+
+
+def _evidence(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Field:
+    """Log ratio, positive for product, with the product's colours learnt without its background-like parts.
+
+    As GrabCut does, in rounds: what looks like background is taken out of the product's sample, until what
+    stays looks like product.
+    """
+    sample = product
+    evidence = np.zeros(product.shape, np.float32)
+    for _ in range(_ROUNDS):
+        colours: Colours = colours_of(rgb, sample, background)
+        evidence = np.asarray(cv2.blur(np.clip(colours(rgb), -6.0, 6.0), (5, 5)), dtype=np.float32)
+        kept = product & (evidence > 0)
+        if np.count_nonzero(kept) < 50 or np.array_equal(kept, sample):
+            break
+        sample = kept
+    return evidence
+
+
+def _shading(lab: Field, background: NDArray[np.bool_]) -> Field:
+    """The background's Lab everywhere, as a quadratic surface fitted where it is seen."""
+    height, width = background.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x, y = x / width, y / height
+    basis = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
+    sparse = np.s_[::4, ::4]
+    seen = background[sparse]
+    weights, *_ = np.linalg.lstsq(basis[sparse][seen], lab[sparse][seen], rcond=None)
+    return np.asarray(basis @ weights, dtype=np.float32)
+
+
+def _disc(size: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dtype=np.uint8)
