@@ -76,6 +76,19 @@ def brand(line: LineResource) -> dg.MaterializeResult:
     )
 
 
+def due() -> dg.AutomationCondition[Any]:
+    """When a stage runs a SKU by itself: its inputs are newer, or it was never made and its inputs are there.
+
+    Dagster's ``eager()`` forgets what happened before its first look; a daemon that was down while photos came
+    in would leave them lying. A SKU that failed is not asked for again until something before it changes.
+    """
+    condition = dg.AutomationCondition
+    never_made = condition.missing() & ~condition.execution_failed()
+    newer_inputs = condition.any_deps_updated().since_last_handled()
+    ready = ~condition.any_deps_missing() & ~condition.any_deps_in_progress() & ~condition.in_progress()
+    return ((never_made | newer_inputs) & ready).with_label("inputs are there and newer")
+
+
 def stage_asset(
     stage: Stage,
     partitions: dg.DynamicPartitionsDefinition,
@@ -95,7 +108,7 @@ def stage_asset(
         partitions_def=partitions,
         deps=list(deps),
         backfill_policy=backfill_policy(stage.name),
-        automation_condition=dg.AutomationCondition.eager() if automatic else None,
+        automation_condition=due() if automatic else None,
         group_name=group,
         kinds=kinds,
         pool=pool,

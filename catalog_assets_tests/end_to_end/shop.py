@@ -82,8 +82,11 @@ class Shop:
     runs: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.resource = LineResource(inventory=self.inventory.base, store=self.store.base, s3=S3Resource())
-        self.defs = build_defs({"line": self.resource})
+        self.defs = build_defs({"line": self.line_resource()})
+
+    def line_resource(self) -> LineResource:
+        """A fresh resource, as every run gets one."""
+        return LineResource(inventory=self.inventory.base, store=self.store.base, s3=S3Resource())
 
     @property
     def manifest(self) -> Manifest:
@@ -101,7 +104,7 @@ class Shop:
         return dg.materialize(
             self.assets(name),
             instance=self.instance,
-            resources={"line": LineResource(inventory=self.inventory.base, store=self.store.base, s3=S3Resource())},
+            resources={"line": self.line_resource()},
             tags=range_tags(batch) if batch else None,
             raise_on_error=False,
         )
@@ -114,14 +117,14 @@ class Shop:
     def look(self) -> dg.SensorResult | dg.SkipReason:
         """One tick of ``new_inventory``, and the runs it asks for."""
         new_inventory = sensors(30)[0]
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
-            resources={"line": LineResource(inventory=self.inventory.base, store=self.store.base, s3=S3Resource())},
+            resources={"line": self.line_resource()},
             definitions=self.defs,
-        )
-        result = new_inventory(context)
-        self.cursor = context.cursor
+        ) as context:
+            result = new_inventory(context)
+            self.cursor = context.cursor
         if isinstance(result, dg.SensorResult):
             self.cursor = result.cursor
             for request in result.dynamic_partitions_requests or []:
