@@ -107,8 +107,8 @@ def fill_in(pixels: Floats, known: Mask) -> Floats:
     Returns:
         (H, W, C) float32, equal to ``pixels`` where known; 0 everywhere when nothing is known.
     """
-    weights = [known.astype(np.float32)]
-    sums = [pixels * weights[0][..., None]]
+    weights: list[Floats] = [known.astype(np.float32)]
+    sums: list[Floats] = [pixels * weights[0][..., None]]
     while min(weights[-1].shape) > 2 and float(weights[-1].min()) <= 0.0:
         weights.append(cv2.pyrDown(weights[-1]))
         sums.append(cv2.pyrDown(sums[-1]).reshape(*weights[-1].shape, -1))

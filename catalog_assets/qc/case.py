@@ -116,6 +116,32 @@ class Case:
             return self.expect.background_rgb or (255, 255, 255)
         return None
 
+    @cached_property
+    def plain(self) -> tuple[int, int, int] | None:
+        """The picture's own background colour where the frame's edge is one even colour, else None.
+
+        It is what product, fringe and openings are told apart from; whether it is the right colour is
+        another rule's question.
+        """
+        rgb = self.picture.rgb
+        edge = max(2, round(0.012 * min(rgb.shape[:2])))
+        ring = np.concatenate(
+            [
+                part[:: max(1, len(part) // 4000)]
+                for part in (
+                    rgb[:edge].reshape(-1, 3),
+                    rgb[-edge:].reshape(-1, 3),
+                    rgb[:, :edge].reshape(-1, 3),
+                    rgb[:, -edge:].reshape(-1, 3),
+                )
+            ]
+        ).astype(np.int16)
+        middle = np.median(ring, axis=0)
+        if float((np.abs(ring - middle).max(axis=1) > 5).mean()) > 0.02:
+            return None
+        red, green, blue = (int(v) for v in middle)
+        return red, green, blue
+
     def pair(self, side: int = 1000) -> AlignedPair:
         """The shared canvas at one of a few sizes, built once each."""
         assert self.match is not None

@@ -20,7 +20,7 @@ def halo(case: Case) -> list[Finding]:
     should be there. A shadow carries on outwards and is in both; a fringe is only in the first.
     """
     pair = case.pair(_SIDE)
-    share, marks = fringe(pair, case.background_rgb)
+    share, marks = fringe(pair, case.plain)
     limit = case.limits.halo
     box = bounding_box(marks)
     return [
@@ -99,7 +99,7 @@ def holes(case: Case) -> list[Finding]:
     worst_share, worst_box = 0.0, None
     old = _old_background(case, pair)
     for opening in openings:
-        share = _filled(pair, opening, old, case.background_rgb)
+        share = _filled(pair, opening, old, case.plain)
         if share is None:
             continue
         size = float(opening.sum())

@@ -163,9 +163,7 @@ def _grouped(ink: Bytes, off: NDArray[np.int16], dark: bool, least_contrast: flo
     return lines
 
 
-def _contrast(
-    off: NDArray[np.int16], labels: NDArray[np.int32], label: int, stat: NDArray[np.int32]
-) -> float:
+def _contrast(off: NDArray[np.int16], labels: NDArray, label: int, stat: NDArray) -> float:
     x, y, w, h = (int(v) for v in stat[:4])
     return float(np.percentile(off[y : y + h, x : x + w][labels[y : y + h, x : x + w] == label], 75))
 

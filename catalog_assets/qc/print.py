@@ -262,8 +262,8 @@ def patch_difference(pair: AlignedPair) -> tuple[float, Box | None]:
     for sigma in (0.0, 0.8, 1.6):
         r = wanted if not sigma else cv2.GaussianBlur(wanted, (0, 0), sigma)
         spread = window * 1.5
-        r = r - cv2.GaussianBlur(r, (0, 0), spread)
-        p = seen - cv2.GaussianBlur(seen, (0, 0), spread)
+        r: Floats = r - cv2.GaussianBlur(r, (0, 0), spread)
+        p: Floats = seen - cv2.GaussianBlur(seen, (0, 0), spread)
         gain = float(np.clip((r * p).sum() / max(float((r * r).sum()), 1e-6), 0.5, 1.8))
         top = cv2.blur((p / gain - r) ** 2, (window, window))
         below = cv2.blur(r * r, (window, window)) + cv2.blur((p / gain) ** 2, (window, window))

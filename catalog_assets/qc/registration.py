@@ -141,7 +141,7 @@ def _by_features(cutout: Bytes, rgb: Bytes) -> list[tuple[Matrix, int]]:
             continue
         src = np.array([keys[m.queryIdx].pt for m in good], dtype=np.float64)
         dst = where[[m.trainIdx for m in good]]
-        model, inlier = cv2.estimateAffinePartial2D(
+        model, inlier = engine.estimateAffinePartial2D(
             src, dst, method=cv2.RANSAC, ransacReprojThreshold=3.0, maxIters=3000, confidence=0.999
         )
         if model is None or inlier is None:

@@ -227,7 +227,7 @@ def presence(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Presence:
 def silhouette(case: Case) -> list[Finding]:
     """IoU of the outlines after the similarity, and the largest missing, added or replaced part."""
     pair = case.pair(_SIDE)
-    plain = case.background_rgb
+    plain = case.plain
     limits = case.limits
     there = presence(pair, plain)
     inside = pair.alpha > 0.5

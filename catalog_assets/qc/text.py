@@ -248,7 +248,7 @@ def stray_lines(case: Case) -> list[tuple[PrintedLine, np.ndarray]]:
     alpha = resample(case.cutout[..., 3], transform, size)
     reach = max(5, round(0.03 * scale_of(transform) * max(case.cutout.shape[:2])))
     outside = cv2.dilate((alpha > 8).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) == 0
-    plain = case.background_rgb is not None
+    plain = case.plain is not None
     lines = find_lines(grey, outside, 6.0 if plain else 16.0)
     lines = [line for line in lines if line.glyphs >= 4][:6]
     full = _luma(rgb)
