@@ -1,4 +1,4 @@
-"""Grounds drawn without a photograph: seamless paper, gradient, wood, stone, slate, linen, a podium, a room, a wall.
+"""Grounds drawn without a photograph: paper, gradient, wood, stone, slate, linen, podium, room, wall.
 
 They adapt to the product: the camera takes the elevation of the product's own photo, textures keep their true
 millimetres. Everything is repeatable by seed.
@@ -44,7 +44,7 @@ class Backdrop:
 
     @classmethod
     def from_settings(cls, kind: str, settings: dict[str, Any], seed: int) -> Backdrop:
-        """A kind with the colours a template wishes (``colour``, ``wall_colour``, ``seed``, ``gloss``, ``flat``).
+        """A kind as a template wishes it: ``colour``, ``wall_colour``, ``seed``, ``gloss``, ``flat`` and so on.
 
         Raises:
             ValueError: a colour is not a colour.
@@ -91,8 +91,11 @@ KINDS: dict[str, Backdrop] = {
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A drawn ground: ``linear`` (H, W, 3) float32; distance of the wall behind the foot, mm, or None;
-    ``receiver`` (H, W) float32 in [0, 1], where shadows of the product can fall, or None for everywhere."""
+    """A drawn ground.
+
+    ``linear``: (H, W, 3) float32. ``wall_mm``: distance of an upright wall behind the foot, or None.
+    ``receiver``: (H, W) float32 in [0, 1], where shadows of the product can fall, or None for everywhere.
+    """
 
     linear: NDArray[np.float32]
     wall_mm: float | None
@@ -102,7 +105,7 @@ class Drawn:
 def backdrop_setting(
     width: int, height: int, elevation_deg: float, posture: str, *, flat: bool
 ) -> tuple[GroundCamera, tuple[float, float]]:
-    """Camera (one pixel per millimetre at the foot) and contact pixel for a view taken from ``elevation_deg``."""
+    """Camera (one pixel per millimetre at the foot) and contact pixel for a view from ``elevation_deg``."""
     focal = 2.4 * max(width, height)
     if posture == "lying" or flat:
         contact = (width / 2, height / 2)
@@ -146,7 +149,7 @@ def draw_backdrop(
         if look.kind == "podium":
             return _podium(look, picture, camera, foot, product_mm, ground)
         return Drawn(picture, None, None)
-    distance = (1.1 if look.kind == "room" else 2.6) * max(product_mm, 1.0)
+    distance = (2.3 if look.kind == "room" else 2.6) * max(product_mm, 1.0)
     _, y_foot = camera.to_ground(*foot)
     _, edge = camera.to_picture(0.0, y_foot + distance)
     surface = _surface(look, camera, width, height, foot, look.surface) * ground
@@ -179,9 +182,10 @@ def _surface(
         to_mm = np.array(
             [[cell, 0, x0 - cell * SIDE / 2 - shift], [0, -cell, y0 + cell * SIDE / 2], [0, 0, 1.0]]
         )
-        return cv2.warpPerspective(
+        seen = cv2.warpPerspective(
             tile, ground @ to_mm, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
+        return np.asarray(seen, np.float32)
 
     detail = lay(fine, grain)
     # Far away several cells fall on one pixel: fade the detail out instead of letting it sparkle.
@@ -190,7 +194,7 @@ def _surface(
     _, y_foot = camera.to_ground(*foot)
     keep = np.clip(1.6 - 0.9 * away / max(y_foot, 1e-6), 0, 1).astype(np.float32)
     detail = 1 + (detail - 1) * keep[:, None]
-    return lay(broad, cell_mm) * detail[..., None]
+    return np.asarray(lay(broad, cell_mm) * detail[..., None], np.float32)
 
 
 def _pool(look: Backdrop, width: int, height: int, foot: tuple[float, float]) -> NDArray[np.float32]:
@@ -287,7 +291,7 @@ def _defocus(
     low = np.clip(amount * 4, 0, 1)[:, None, None]
     high = np.clip(amount * 1.6 - 0.25, 0, 1)[:, None, None]
     out = picture + (near - picture) * low
-    return out + (wide - out) * high
+    return np.asarray(out + (wide - out) * high, np.float32)
 
 
 def _podium(
@@ -336,4 +340,4 @@ def _filled(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.
     mask = np.zeros((height, width), np.uint8)
     hull = cv2.convexHull(points.astype(np.float32))[:, 0, :]
     cv2.fillConvexPoly(mask, np.round(hull * 16).astype(np.int32), 255, lineType=cv2.LINE_AA, shift=4)
-    return mask.astype(np.float32) / 255
+    return mask.astype(np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Laying a placed product over a background, in linear light with premultiplied coverage (Porter, Duff 1984)."""
+"""Laying a placed product over a background: linear light, premultiplied coverage (Porter, Duff 1984)."""
 
 from __future__ import annotations
 

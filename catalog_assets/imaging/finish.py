@@ -57,4 +57,4 @@ def sharpen_ground(rgb: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
     sigma = 0.6 * zoom
     soft = cv2.GaussianBlur(rgb, (0, 0), sigma)
     amount = min(0.8, 0.5 * (zoom - 1) + 0.2)
-    return cv2.addWeighted(rgb, 1 + amount, soft, -amount, 0)
+    return np.asarray(cv2.addWeighted(rgb, 1 + amount, soft, -amount, 0), np.uint8)

@@ -1,5 +1,4 @@
-"""Light on the product itself: low-frequency shading and colour temperature within a ΔE2000 limit, light wrap,
-and the mirror image on a glossy ground."""
+"""Light on the product: shading and colour temperature within a ΔE2000 limit, light wrap, mirror image."""
 
 from __future__ import annotations
 
@@ -91,7 +90,7 @@ def shading(
     bounce = np.clip(bounce / float(bounce @ np.array([0.2126, 0.7152, 0.0722], np.float32)), 0.6, 1.6)
     near = (0.22 * np.exp(-height / 0.22))[..., None]
     gain = field[..., None] * tint * (1 + near * (bounce - 1))
-    return cv2.GaussianBlur(gain.astype(np.float32), (0, 0), 1.5)
+    return np.asarray(cv2.GaussianBlur(gain.astype(np.float32), (0, 0), 1.5), np.float32)
 
 
 def relight(product: Placed, gain: NDArray[np.float32], limit: float) -> tuple[Placed, float, float]:
@@ -176,6 +175,7 @@ def reflect(
     picture: NDArray[np.float32],
     strength: float,
     roughness: float,
+    receiver: NDArray[np.float32] | None = None,
 ) -> None:
     """Lay the product's mirror image on the ground, in place, before the product itself.
 
@@ -187,6 +187,7 @@ def reflect(
         picture: (H, W, 3) float32 linear.
         strength: share mirrored at the contact, see :func:`mirror_strength`.
         roughness: in [0, 1]; 0 mirrors sharply, 1 washes out within a tenth of the product.
+        receiver: (H, W) or (H, 1) share of each pixel that is ground; None for all.
     """
     if strength < 0.004:
         return
@@ -220,6 +221,9 @@ def reflect(
     image = (narrow + (wide - narrow) * mix) * (fade * np.float32(strength))[..., None]
     if step > 1:
         image = cv2.resize(image, (w, bottom - top), interpolation=cv2.INTER_LINEAR)
+    if receiver is not None:
+        columns_of = slice(product.x0, product.x0 + w) if receiver.shape[1] > 1 else slice(None)
+        image *= receiver[top:bottom, columns_of, None]
     under = picture[top:bottom, product.x0 : product.x0 + w]
     under *= 1 - image[..., 3:]
     under += image[..., :3]

@@ -1,9 +1,9 @@
-"""The packshot: the product on the brand's plain background, grounded by a shadow that ends inside the frame."""
+"""The packshot: the product on the brand's plain background, its shadow ending inside the frame."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,8 +22,8 @@ LIGHTS = (
     Light(azimuth_deg=-140, elevation_deg=62, radius_deg=14, share=0.36),
     Light(azimuth_deg=180, elevation_deg=84, radius_deg=42, share=0.44),
 )
-"""A softbox from the upper left on the camera's side and a broad one overhead: a short shadow to the right and
-back, and a close, dark contact. The last fifth comes from all around."""
+"""A softbox from the upper left on the camera's side and a broad one overhead: a short shadow to the right
+and back, and a close, dark contact. The last fifth comes from all around."""
 
 SHADOW_CLEAR = 0.012
 """Share of the frame at every edge that the shadow never reaches."""
@@ -34,9 +34,11 @@ class PackshotSpec:
     """What a packshot should be.
 
     ``width``/``height``: pixels at most; the picture is smaller, in the same ratio, where the product has not
-    the pixels for it, but not below ``min_side``. ``background``: 8-bit sRGB. ``fill``: share of the frame the
+    the pixels for it, but not below ``min_side``. ``background``: 8-bit sRGB. ``fill``: share of the frame
+    the
     product's box spans along its longer relative side. ``margin``: share kept free on every side at least.
-    ``scale`` fixes picture pixels per cutout pixel instead (views of one product, see :func:`plan_packshots`).
+    ``scale`` fixes picture pixels per cutout pixel instead (views of one product, see
+    :func:`plan_packshots`).
     ``ground_line``: share of the height where the product's lowest point stands; None centres it.
     ``max_upscale``: picture pixels per cutout pixel above which the picture is made smaller instead.
     ``posture`` ``lying`` is for things photographed from above: their shadow hugs the outline.
@@ -61,7 +63,8 @@ class PackshotSpec:
 def frame_size(box: tuple[int, int, int, int], spec: PackshotSpec) -> tuple[int, int, float]:
     """``(width, height, scale)`` of the picture for a product box in cutout pixels.
 
-    The frame shrinks until the product is enlarged by no more than ``max_upscale``, but not below ``min_side``;
+    The frame shrinks until the product is enlarged by no more than ``max_upscale``, but not below
+    ``min_side``;
     there the product is enlarged as far as the fill asks and the notes say by how much.
     """
     box_w, box_h = box[2] - box[0], box[3] - box[1]
@@ -99,14 +102,8 @@ def plan_packshots(
         wanted = lead_height / (y1 - y0)
         fit = min(width / (x1 - x0), height / (y1 - y0))
         chosen = min(max(wanted, fill_min * fit), spec.fill * fit)
-        plans[name] = _with(spec, width=width, height=height, scale=chosen)
+        plans[name] = replace(spec, width=width, height=height, scale=chosen)
     return plans
-
-
-def _with(spec: PackshotSpec, *, width: int, height: int, scale: float) -> PackshotSpec:
-    from dataclasses import replace
-
-    return replace(spec, width=width, height=height, scale=scale)
 
 
 def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) -> Composition:
@@ -159,7 +156,7 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
     over(product, background)
     mask = full_mask(product, width, height)
     rgb = develop(background)
-    rgb[_untouched(background, product.window, spec.background)] = spec.background
+    rgb[_untouched(background, spec.background)] = spec.background
     return Composition(
         rgb,
         product.transform,
@@ -181,7 +178,7 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
 def _studio_camera(
     width: int, height: int, ground_row: float, elevation: float, posture: str
 ) -> GroundCamera:
-    """A long-lens camera that sees the ground at ``ground_row`` under ``elevation``; 1000 mm span the frame."""
+    """A long-lens camera seeing the ground at ``ground_row`` under ``elevation``; 1000 mm span the frame."""
     focal = 4.0 * max(width, height)
     cy = ground_row if posture != "lying" else height / 2
     if posture == "lying":
@@ -207,10 +204,7 @@ def _inside_frame(light: NDArray[np.float32]) -> NDArray[np.float32]:
     return (1 - dark * dark / (dark + toe)).astype(np.float32)
 
 
-def _untouched(
-    linear: NDArray[np.float32], window: tuple[slice, slice], background: tuple[int, int, int]
-) -> NDArray[np.bool_]:
-    """Pixels outside the product's patch that are the background but for rounding."""
+def _untouched(linear: NDArray[np.float32], background: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Pixels that are the background but for rounding."""
     reference = to_linear(np.array(background, np.uint8))
-    same = (np.abs(linear - reference) < 1e-4).all(axis=2)
-    return same
+    return np.asarray((np.abs(linear - reference) < 1e-4).all(axis=2))

@@ -64,7 +64,7 @@ def estimate_pose(
     Raises:
         ValueError: the cutout is empty.
     """
-    alpha = rgba[..., 3].astype(np.float32) / 255
+    alpha = rgba[..., 3].astype(np.float32) / np.float32(255)
     x0, y0, x1, y1 = alpha_box(rgba[..., 3])
     patch = alpha[y0:y1, x0:x1]
     seen = (y1 - y0) / (x1 - x0)
@@ -94,7 +94,7 @@ def estimate_pose(
     if by_foot is not None:
         return Pose("standing", max(3.0, 0.8 * (by_foot - 8.0)), "foot")
     if by_size is not None:
-        return Pose("standing", by_size, "size")
+        return Pose("standing", (by_size + 12.0) / 2, "size")
     return Pose("standing", 12.0, "usual")
 
 

@@ -94,7 +94,7 @@ class Solid:
                 canvas, (canvas.shape[1] // factor, canvas.shape[0] // factor), interpolation=cv2.INTER_AREA
             )
             z = sum(s.z_mm for s in group) / len(group)
-            merged.append(Slab(z, r0 // factor, c0 // factor, small))
+            merged.append(Slab(z, r0 // factor, c0 // factor, np.asarray(small, np.uint8)))
         shift = (factor - 1) / 2 * self.cell_mm
         return Solid(
             tuple(merged),
@@ -206,22 +206,23 @@ def soften(shadow: ShadowMap, solid: Solid, spacing_mm: float) -> ShadowMap:
     """
     sigma = max(0.6, 0.55 * spacing_mm / shadow.cell_mm)
     fine = cv2.GaussianBlur(shadow.blocked, (0, 0), 0.6)
+    height, width = shadow.blocked.shape[:2]
     if sigma <= 0.9:
-        return ShadowMap(fine, shadow.cell_mm, shadow.origin_mm)
+        return ShadowMap(np.asarray(fine, np.float32), shadow.cell_mm, shadow.origin_mm)
     coarse = cv2.GaussianBlur(shadow.blocked, (0, 0), sigma)
-    foot = np.zeros(shadow.blocked.shape, np.uint8)
+    foot = np.zeros((height, width), np.uint8)
     for slab in solid.slabs[: max(1, len(solid.slabs) // 24)]:
         row = slab.row + round((solid.origin_mm[1] - shadow.origin_mm[1]) / shadow.cell_mm)
         col = slab.col + round((solid.origin_mm[0] - shadow.origin_mm[0]) / shadow.cell_mm)
         h, w = slab.opacity.shape
-        ra, rb = max(row, 0), min(row + h, foot.shape[0])
-        ca, cb = max(col, 0), min(col + w, foot.shape[1])
+        ra, rb = max(row, 0), min(row + h, height)
+        ca, cb = max(col, 0), min(col + w, width)
         if ra < rb and ca < cb:
             window = foot[ra:rb, ca:cb]
             np.maximum(window, slab.opacity[ra - row : rb - row, ca - col : cb - col], out=window)
     away = cv2.distanceTransform((foot < 32).astype(np.uint8), cv2.DIST_L2, 3)
     blend = np.clip(away / np.float32(4 * sigma), 0, 1)
-    return ShadowMap(fine + (coarse - fine) * blend, shadow.cell_mm, shadow.origin_mm)
+    return ShadowMap(np.asarray(fine + (coarse - fine) * blend, np.float32), shadow.cell_mm, shadow.origin_mm)
 
 
 def ground_light(
@@ -249,7 +250,7 @@ def ground_light(
 
     def subtract(shadow: ShadowMap, share: float) -> None:
         matrix = to_picture @ shadow.to_plane()
-        x0, y0, x1, y1 = _bounds(matrix, shadow.blocked.shape, size)
+        x0, y0, x1, y1 = _bounds(matrix, (shadow.blocked.shape[0], shadow.blocked.shape[1]), size)
         if x1 <= x0 or y1 <= y0:
             return
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
@@ -268,12 +269,12 @@ def ground_light(
         coarse = solid.coarser(2)
         sky = cast(coarse, sky_directions(96), reach_mm=1.2 * solid.height_mm + 20 * coarse.cell_mm)
         blurred = cv2.GaussianBlur(sky.blocked, (0, 0), 1.0)
-        subtract(ShadowMap(blurred, sky.cell_mm, sky.origin_mm), ambient)
+        subtract(ShadowMap(np.asarray(blurred, np.float32), sky.cell_mm, sky.origin_mm), ambient)
     return np.clip(left, 0.04, 1.0)
 
 
 def _bounds(
-    matrix: NDArray[np.float64], shape: tuple[int, ...], size: tuple[int, int]
+    matrix: NDArray[np.float64], shape: tuple[int, int], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Picture box that a map of ``shape`` covers under ``matrix``; what lies behind the camera is cut."""
     h, w = shape

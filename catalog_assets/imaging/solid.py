@@ -1,16 +1,17 @@
 """From a silhouette to a solid: where a product touches the ground and how deep it is.
 
 A photograph shows one outline. Standing products are taken as stacks of rounded cross-sections (inflation, as
-in Igarashi et al. 1999, *Teddy*): each run of a row becomes an ellipse as deep as the product's known or usual
-depth allows. Where the outline's lower edge can be a foot, its row in the picture says how far back it stands,
-so that the shadow starts exactly where the product is seen to touch: rear legs of a stool included, the handle
-of a mug not.
+in Igarashi et al. 1999, *Teddy*): each run of a row becomes an ellipse as deep as the product's known or
+usual depth allows. Where the outline's lower edge can be a foot, its row in the picture says how far back it
+stands, so that the shadow starts exactly where the product is seen to touch: rear legs of a stool included,
+the handle of a mug not.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.ground import GroundCamera
 from catalog_assets.imaging.resample import Placed
 from catalog_assets.imaging.shadow import Slab, Solid
+
+STEEP = 2.2
+"""Rows the lower outline may climb per column before it counts as the side of something, not its foot."""
 
 SLABS = 112
 COLUMNS = 150
@@ -29,13 +33,14 @@ class Foot:
     """A piece of the lower outline that stands on the ground.
 
     ``x0``/``x1``: picture columns, end exclusive. ``row``: its lowest picture row. ``centre_mm``: distance of
-    its middle, ground Y. ``columns``: True per column of [x0, x1) where the outline itself is on the ground.
+    its middle, ground Y. ``alone``: it carries a part of its own (one of a pair), not a leg of the whole.
     """
 
     x0: int
     x1: int
     row: float
     centre_mm: float
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,14 @@ class Contact:
     """How a standing product meets the ground.
 
     ``baseline``: for every column of the patch, the picture row about which its mirror image turns.
+    ``front_mm``: per column of the patch, ground Y of the outline where it touches, −inf elsewhere.
     ``front_row``: the lowest row that touches. ``centre_mm``: ground Y of the product's middle.
     ``depth_mm``: its depth on this ground.
     """
 
     feet: tuple[Foot, ...]
     baseline: NDArray[np.float32]
+    front_mm: NDArray[np.float64]
     front_row: float
     centre_mm: float
     depth_mm: float
@@ -97,36 +104,101 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
         if half * ratio <= r:
             radius = float(r)
             break
+    mask = alpha > threshold
+    run = _bottom_run(mask, bottom)
+    pieces = _pieces(bottom, used, jump=max(2.0, 0.025 * h))
+    front_pieces = [(a, b) for a, b in pieces if back[a:b].min() <= radius]
+    # Walls that rise straight from the ground stand on it with their whole lower edge: boxes, however turned.
+    walls: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    for a, b in front_pieces:
+        walls[a, b] = _upright_columns(mask[:, a:b], bottom[a:b]) & (
+            back[a:b] <= 1.6 * max(depth_mm, width_mm)
+        )
+        if walls[a, b].any() and (b - a) > 0.5 * w:
+            ends = back[a:b][walls[a, b]]
+            radius = max(radius, min(0.5 * float(ends[0] + ends[-1]), 0.8 * width_mm))
+    depth_mm = max(depth_mm, 2 * radius)
     centre = y_front + radius
-    run = _bottom_run(alpha > threshold, bottom)
     feet: list[Foot] = []
+    parts = _parts(mask)
     touching = np.zeros(w, bool)
-    for x0, x1 in _pieces(bottom, used, jump=max(2.0, 0.025 * h)):
-        low = int(bottom[x0:x1].max())
-        lowest = x0 + np.flatnonzero(bottom[x0:x1] >= low - max(1, round(0.004 * h)))
+    for a, b in pieces:
+        low = int(bottom[a:b].max())
+        lowest = a + np.flatnonzero(bottom[a:b] >= low - max(1, round(0.004 * h)))
         middle = int(lowest[len(lowest) // 2])
         distance = float(back[lowest].min())
-        is_front = distance <= radius
-        is_rear_leg = distance <= 1.1 * depth_mm and run[middle] >= 0.12 * h and (x1 - x0) < 0.45 * w
-        if not (is_front or is_rear_leg):
+        is_front = (a, b) in walls
+        # A narrow, long piece that ends low is a leg, however far back the angle puts it.
+        is_rear_leg = (
+            run[middle] >= 0.14 * h
+            and (b - a) < 0.3 * w
+            and low >= h - 1 - 0.38 * h
+            and distance <= 2.5 * max(depth_mm, 0.4 * width_mm)
+        )
+        alone = len(parts) > 1 and (middle, low) in parts
+        if not (is_front or is_rear_leg or alone):
             continue
         limit = radius if is_front else distance + 0.25 * depth_mm
-        on = (back[x0:x1] <= limit) & used[x0:x1]
-        touching[x0:x1] |= on
+        if alone:
+            limit = distance + 0.25 * depth_mm
+        on = back[a:b] <= limit
+        if is_front:
+            on |= walls[a, b]
+        touching[a:b] |= on
         across = on.sum() / scale
         own = min(max(ratio, 0.4) * across / 2, radius)
-        feet.append(Foot(x0, x1, product.y0 + low + 0.5, y_front + distance + own))
-    if len(feet) == 1:
-        feet = [Foot(feet[0].x0, feet[0].x1, feet[0].row, centre)]
+        feet.append(
+            Foot(product.x0 + a, product.x0 + b, product.y0 + low + 0.5, y_front + distance + own, alone)
+        )
+    if len(feet) > 1 and max(f.x1 - f.x0 for f in feet) < 0.4 * w:
+        # On legs the body stands over their middle.
+        nearest, farthest = min(f.centre_mm for f in feet), max(f.centre_mm for f in feet)
+        centre = (nearest + farthest) / 2
+        depth_mm = max(0.6 * depth_mm, farthest - nearest)
+    elif len(feet) == 1:
+        feet = [replace(feet[0], centre_mm=centre)]
     _, centre_row = camera.to_picture(0.0, centre)
     baseline = np.where(touching, rows, min(centre_row, product.y0 + front + 0.5)).astype(np.float32)
-    return Contact(tuple(feet), baseline, product.y0 + front + 0.5, centre, depth_mm)
+    front_mm = np.where(touching, away, -np.inf)
+    return Contact(tuple(feet), baseline, front_mm, product.y0 + front + 0.5, centre, depth_mm)
+
+
+def _parts(mask: NDArray[np.bool_]) -> set[tuple[int, int]]:
+    """Columns and rows that are lowest in a part of its own (at least a tenth of the whole)."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= 0.1 * mask.sum()]
+    if len(large) < 2:
+        return set()
+    found: set[tuple[int, int]] = set()
+    for i in large:
+        row = int(stats[i, cv2.CC_STAT_TOP] + stats[i, cv2.CC_STAT_HEIGHT] - 1)
+        near = labels[max(0, row - 3) : row + 1] == i
+        found |= {(int(x), y) for x in np.flatnonzero(near.any(axis=0)) for y in range(row - 3, row + 1)}
+    return found
+
+
+def _upright_columns(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Columns from the lowest point out to a side that rises straight, (w,) bool."""
+    h, w = mask.shape
+    filled = mask.any(axis=1)
+    left = np.argmax(mask, axis=1)
+    right = w - 1 - np.argmax(mask[:, ::-1], axis=1)
+    slack = max(2.0, 0.035 * w)
+    low = int(np.argmax(bottom))
+    on = np.zeros(w, bool)
+    rows = max(1, int(filled.sum()))
+    if (filled & (left <= slack)).sum() >= 0.4 * rows:
+        on[: low + 1] = True
+    if (filled & (right >= w - 1 - slack)).sum() >= 0.4 * rows:
+        on[low:] = True
+    return on & (bottom >= h - 1 - 0.45 * h)
 
 
 def shown_depth(depth_mm: float, view_elevation: float, camera_elevation: float) -> float:
     """Depth that makes a foot seen under one elevation (radians) lie flat under another.
 
-    A photo taken from higher up than the plate shows the foot as a rounder ellipse; on the plate's ground that
+    A photo taken from higher up than the plate shows the foot as a rounder ellipse; on the plate's ground
+    that
     ellipse is as deep as this.
     """
     ratio = math.sin(max(view_elevation, 0.04)) / math.sin(max(camera_elevation, 0.04))
@@ -135,18 +207,22 @@ def shown_depth(depth_mm: float, view_elevation: float, camera_elevation: float)
 
 def _bottom_run(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDArray[np.int32]:
     """Length of the vertical run that ends at each column's bottom."""
-    h, w = mask.shape
+    h = mask.shape[0]
     empty_above = np.where(~mask & (np.arange(h)[:, None] < bottom[None, :]), np.arange(h)[:, None], -1)
     return (bottom - empty_above.max(axis=0)).astype(np.int32)
 
 
 def _pieces(bottom: NDArray[np.int32], used: NDArray[np.bool_], jump: float) -> list[tuple[int, int]]:
-    """Columns split where the lower outline jumps."""
+    """Columns split where the lower outline jumps or climbs steeply: legs come apart from what they carry."""
     w = bottom.size
+    step = np.diff(bottom, prepend=bottom[0])
+    climb = np.abs(np.convolve(np.clip(step, -40, 40), np.ones(3) / 3, mode="same"))
+    flat = used & (climb <= STEEP)
     cut = np.ones(w + 1, bool)
-    cut[1:w] = (used[1:] != used[:-1]) | (np.abs(np.diff(bottom)) > jump)
+    cut[1:w] = (flat[1:] != flat[:-1]) | (np.abs(step[1:]) > jump)
     edges = np.flatnonzero(cut)
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if used[a] and b - a >= 2]
+    least = max(2, round(0.008 * w))
+    return [(int(a), int(b)) for a, b in pairwise(edges) if flat[a] and b - a >= least]
 
 
 def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view_elevation: float) -> Solid:
@@ -157,7 +233,8 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     alpha = product.alpha
     h, w = alpha.shape
     scale = camera.px_per_mm(contact.front_row)
-    columns = min(w, COLUMNS)
+    # Tall, slim things throw long shadows: larger cells keep the shadow map small.
+    columns = max(8, min(w, round(w / max(w / COLUMNS, h / 420))))
     cell = w / columns / scale
     upright = scale * math.cos(view_elevation)
     slabs = min(h, SLABS)
@@ -175,6 +252,9 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     ny = before + behind + 1
     along = np.arange(ny, dtype=np.float32)[:, None] - np.float32(before)
     grid = np.zeros((slabs + 2, ny, columns), np.uint8)
+    picked = ((np.arange(columns) + 0.5) * w / columns).astype(int)
+    # Where the outline stands on the ground, nothing of the product is in front of it.
+    front = ((contact.front_mm[picked] - contact.centre_mm) / cell - 0.5).astype(np.float32)
     opacity = (small * 255).astype(np.uint8)
     for j in range(slabs):
         row = product.y0 + (j + 0.5) * px_per_slab
@@ -183,7 +263,7 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             offset, lift = 0.0, 0.0
             if len(contact.feet) > 1 and (b - a) < 0.4 * columns:
                 foot = _foot_below(contact.feet, product.x0 + (a + b) / 2 * w / columns)
-                keep = 1.0 - min(1.0, max(0.0, z_cells) / (0.8 * slabs))
+                keep = 1.0 if foot.alone else 1.0 - min(1.0, max(0.0, z_cells) / (0.8 * slabs))
                 offset = (foot.centre_mm - contact.centre_mm) / cell * keep
                 _, foot_row = camera.to_picture(0.0, foot.centre_mm)
                 lift = (foot_row - centre_row) / px_per_slab * keep
@@ -193,6 +273,8 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             power = 2.0 if ratio > 0.8 else 6.0
             reach = half * np.sqrt(np.maximum(0.0, 1.0 - np.abs(u) ** power))
             inside = np.abs(along - np.float32(offset)) <= np.maximum(reach, 0.5)[None, :]
+            if offset == 0.0:
+                inside &= along >= front[None, a:b]
             window = grid[z, :, a:b]
             np.maximum(window, inside * opacity[j, a:b][None, :], out=window)
     parts: list[Slab] = []

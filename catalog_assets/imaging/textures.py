@@ -1,7 +1,8 @@
 """Seamless procedural surfaces: wood, stone, linen, plaster, made from filtered noise and repeatable by seed.
 
-Every surface is a pair of periodic tiles of relative brightness around 1: a *broad* one in the material's true
-millimetres and a *fine* one in picture pixels, so that a ring's close-up and a sofa's floor are both crisp.
+Every surface is a pair of periodic tiles of relative brightness around 1: a *broad* one in the material's
+true millimetres and a *fine* one in picture pixels, so that a ring's close-up and a sofa's floor are both
+crisp.
 """
 
 from __future__ import annotations
@@ -55,16 +56,22 @@ def broad_tile(kind: str, seed: int) -> tuple[NDArray[np.float32], float]:
 def fine_tile(kind: str, seed: int) -> NDArray[np.float32]:
     """Relative brightness (SIDE, SIDE) around 1, one cell per picture pixel."""
     if kind == "wood":
-        return 1 + 0.030 * _noise(seed + 11, 0.7, stretch=26.0) + 0.010 * _noise(seed + 12, 0.2, stretch=6.0)
+        return _one(
+            0.030 * _noise(seed + 11, 0.7, stretch=26.0) + 0.010 * _noise(seed + 12, 0.2, stretch=6.0)
+        )
     if kind == "stone":
-        return 1 + 0.016 * _noise(seed + 21, 0.35) + 0.012 * _noise(seed + 22, 1.0, low_cut=20)
+        return _one(0.016 * _noise(seed + 21, 0.35) + 0.012 * _noise(seed + 22, 1.0, low_cut=20))
     if kind == "slate":
-        return 1 + 0.045 * _noise(seed + 31, 0.7, stretch=1.6, low_cut=12)
+        return _one(0.045 * _noise(seed + 31, 0.7, stretch=1.6, low_cut=12))
     if kind == "linen":
         return _weave(seed)
     if kind == "plaster":
-        return 1 + 0.008 * _noise(seed + 41, 0.5, low_cut=8)
+        return _one(0.008 * _noise(seed + 41, 0.5, low_cut=8))
     raise ValueError(f"no such surface: {kind}")
+
+
+def _one(variation: NDArray[np.floating]) -> NDArray[np.float32]:
+    return (1 + variation).astype(np.float32)
 
 
 def _wood(seed: int) -> NDArray[np.float32]:

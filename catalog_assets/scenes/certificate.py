@@ -1,4 +1,4 @@
-"""The certificate of a locked picture: that its product pixels are the photo's own, provable from files alone.
+"""The certificate of a locked picture: its product pixels are the photo's own, provable from files alone.
 
 Made when a picture is composed, checked by anyone who holds picture, cutout and certificate: the cutout is
 projected again through the stored transform and compared with the picture inside the eroded mask, where the
@@ -42,9 +42,24 @@ CLUSTER_DELTA_E = 4.5
 """ΔE2000 of a neighbourhood's mean colour beyond what the certificate states that counts as tampering."""
 
 _KEYS = (
-    "version photo_sha256 cutout_sha256 image_sha256 lock transform relit mask_erode_px mask_px changed_px "
-    "delta_e_max delta_e_mean registration_px engine model digital_source_type seal"
-).split()
+    "version",
+    "photo_sha256",
+    "cutout_sha256",
+    "image_sha256",
+    "lock",
+    "transform",
+    "relit",
+    "mask_erode_px",
+    "mask_px",
+    "changed_px",
+    "delta_e_max",
+    "delta_e_mean",
+    "registration_px",
+    "engine",
+    "model",
+    "digital_source_type",
+    "seal",
+)
 
 
 def make_certificate(
@@ -128,7 +143,8 @@ def verify_certificate(
         colour_delta_e: the brand's limit for relit pictures, where it should be held too.
 
     Returns:
-        One finding (rule ``certificate``) per thing checked: the certificate itself, the cutout, the photo, the
+        One finding (rule ``certificate``) per thing checked: the certificate itself, the cutout, the photo,
+        the
         picture. All passed means: what is seen is the photo's product.
     """
     findings = [_check_document(certificate)]
@@ -243,7 +259,7 @@ def _check_pixels(
             None,
             None,
             "px",
-            "No pixel of the product is wholly opaque, so the picture proves nothing about it: a person must look.",
+            "No pixel of the product is wholly opaque, so nothing is proved about it: a person must look.",
         )
     over = {
         "delta_e_max": JPEG_TOLERANCE_MAX,
@@ -257,7 +273,7 @@ def _check_pixels(
                 float(found[key]),
                 round(stated[key] + slack, 3),
                 "ΔE2000",
-                "The product's pixels are not the certified ones: the picture was changed after it was certified.",
+                "The product's pixels are not the certified ones: the picture was changed afterwards.",
             )
     limit = colour_delta_e
     if limit is not None and certificate["relit"] and stated["delta_e_max"] > limit:

@@ -23,7 +23,8 @@ class Dimensions:
     source: str
 
 
-# (pattern, longest visible side in mm, depth over width). The first match wins, so the narrower word is first.
+# (pattern, longest visible side in mm, depth over width). The first match wins, so the narrower word is
+# first.
 _THINGS: tuple[tuple[str, float, float], ...] = (
     (r"sofas?|couch", 2000, 0.45),
     (r"(?:road |mountain )?bikes?|bicycles?", 1700, 0.12),

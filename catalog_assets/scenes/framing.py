@@ -49,7 +49,7 @@ def setting_of(plate: Plate) -> Setting:
     )
 
 
-class DoesNotFit(ValueError):
+class DoesNotFitError(ValueError):
     """The plate cannot take this product; the text says why."""
 
 
@@ -57,7 +57,8 @@ class DoesNotFit(ValueError):
 class ProductSize:
     """A product's outline in cutout pixels and its millimetres.
 
-    ``box``: (x0, y0, x1, y1) of the cutout. ``px_per_mm`` of the cutout. ``width_mm``/``depth_mm`` of its foot.
+    ``box``: (x0, y0, x1, y1) of the cutout. ``px_per_mm`` of the cutout. ``width_mm``/``depth_mm`` of its
+    foot.
     """
 
     box: tuple[int, int, int, int]
@@ -71,7 +72,8 @@ class Frame:
     """The picture's window of the plate and the product's place in it.
 
     ``x0``/``y0``: the window's corner in plate pixels. ``world_scale``: how many times its true size on this
-    plate the product is shown. ``camera`` of the picture, in the product's millimetres. ``scale``/``tx``/``ty``: cutout to picture, pixel centres.
+    plate the product is shown. ``camera`` of the picture, in the product's millimetres.
+    ``scale``/``tx``/``ty``: cutout to picture, pixel centres.
     ``foot``: picture pixel under the product's middle. ``text_box``: kept free, picture pixels, or None.
     """
 
@@ -106,7 +108,7 @@ def frame_product(
     width: int,
     height: int,
     *,
-    fill: float = 0.44,
+    fill: float = 0.48,
     position: float = 0.5,
     ground: float | None = None,
     slot: str | None = None,
@@ -128,7 +130,7 @@ def frame_product(
         lying: the product's middle, not its foot, goes to the contact.
 
     Raises:
-        DoesNotFit: too large, too small or too wide for the plate; the text says which.
+        DoesNotFitError: too large, too small or too wide for the plate; the text says which.
     """
     bx0, by0, bx1, by1 = size.box
     box_w, box_h = bx1 - bx0, by1 - by0
@@ -145,6 +147,9 @@ def frame_product(
     room_w, room_h = right - left, bottom - top
     contact_x, contact_y = plate.contact
     on_plate = plate.camera.px_per_mm(contact_y)
+    # A slim product may span more of the frame before it looks large.
+    slim = max(box_w / room_w, box_h / room_h) / max(min(box_w / room_w, box_h / room_h), 1e-6)
+    fill = min(0.80, fill * (1 + 0.32 * min(1.0, max(0.0, slim - 1.3) / 1.8)))
     wanted = min(fill * min(room_w / box_w, room_h / box_h), MAX_PRODUCT_SCALE)
     largest = 0.86 * min(room_w / box_w, room_h / box_h)
     zoom_min = max(width / plate.width, height / plate.height)
@@ -156,12 +161,12 @@ def frame_product(
     scale = natural * zoom * world
     longest = max(box_w, box_h) / size.px_per_mm
     if scale > min(largest, MAX_PRODUCT_SCALE * 1.6):
-        raise DoesNotFit(f"a product of {longest:.0f} mm is too large for the plate {plate.name}")
-    if max(box_w * scale / room_w, box_h * scale / room_h) < 0.11:
-        raise DoesNotFit(f"a product of {longest:.0f} mm would be lost on the plate {plate.name}")
+        raise DoesNotFitError(f"a product of {longest:.0f} mm is too large for the plate {plate.name}")
+    if max(box_w * scale / room_w, box_h * scale / room_h) < 0.16:
+        raise DoesNotFitError(f"a product of {longest:.0f} mm would be lost on the plate {plate.name}")
     allowed = plate.free_mm[0] * 1.15
     if size.width_mm * world > allowed and not plate.seamless:
-        raise DoesNotFit(
+        raise DoesNotFitError(
             f"the product is {size.width_mm:.0f} mm wide, the free ground of the plate {plate.name} "
             f"{plate.free_mm[0]:.0f} mm"
         )
@@ -173,7 +178,8 @@ def frame_product(
     elif ground is not None:
         foot_y = ground * height
     else:
-        # The product's middle a little under the frame's, its foot on the lower third but with ground before it.
+        # The product's middle a little under the frame's, its foot on the lower third but with ground before
+        # it.
         foot_y = min(max(top + 0.53 * room_h + product_h / 2, top + 0.66 * room_h), bottom - 0.10 * room_h)
     x0 = min(max(contact_x - foot_x / zoom, 0.0), plate.width - width / zoom)
     y0 = min(max(contact_y - foot_y / zoom, 0.0), plate.height - height / zoom)
@@ -186,11 +192,11 @@ def frame_product(
     upper = at_y - (product_h / 2 if lying else product_h)
     lower = at_y + (product_h / 2 if lying else 0)
     if upper < 0.015 * height or lower > 0.995 * height:
-        raise DoesNotFit(
+        raise DoesNotFitError(
             f"a product of {longest:.0f} mm does not fit under the frame of the plate {plate.name}"
         )
     if at_x - product_w / 2 < 0.01 * width or at_x + product_w / 2 > 0.99 * width:
-        raise DoesNotFit(
+        raise DoesNotFitError(
             f"a product of {longest:.0f} mm does not fit between the sides of the plate {plate.name}"
         )
     return Frame(x0, y0, zoom, world, camera, scale, tx, ty, (at_x, at_y), free)
@@ -199,7 +205,7 @@ def frame_product(
 def _anchor(
     box: tuple[int, int, int, int], scale: float, x: float, y: float, *, lying: bool
 ) -> tuple[float, float]:
-    """Translation (pixel centres) that puts the box's middle column at ``x`` and its foot or middle at ``y``."""
+    """Translation (pixel centres) that puts the box's middle column at ``x``, foot or middle at ``y``."""
     x0, y0, x1, y1 = box
     middle = (x0 + x1) / 2
     base = (y0 + y1) / 2 if lying else y1

@@ -45,6 +45,7 @@ class Plate:
     ``wall_mm``: distance from the contact to an upright wall behind it, None where there is none.
     ``free_scale``: smallest and largest factor by which a product may be shown against its true size before
     the picture gives it away; a seamless sweep has no scale, a kitchen has.
+    ``ground_rows``: first and last plate row of the ground: no shadow or mirror image falls beyond them.
     ``seamless``: may be continued beyond its edges. ``standing``: products stand on it (else they lie).
     """
 
@@ -60,6 +61,7 @@ class Plate:
     roughness: float = 0.4
     wall_mm: float | None = None
     free_scale: tuple[float, float] = (0.85, 1.2)
+    ground_rows: tuple[float, float] | None = None
     seamless: bool = False
     standing: bool = True
 
@@ -99,17 +101,18 @@ class _Entry(BaseModel):
     file: str
     title: str = ""
     size: tuple[int, int] | None = None
-    camera: _Camera = _Camera()
+    camera: _Camera = Field(default_factory=lambda: _Camera.model_validate({}))
     horizon_y: float | None = None
     contact: _Contact
     scale: _Scale
-    light: _Light = _Light()
+    light: _Light = Field(default_factory=lambda: _Light.model_validate({}))
     more_lights: list[_Light] = Field(default_factory=list)
     colour_temperature_k: float = Field(5200.0, ge=1500, le=20000)
     gloss: float = Field(0.0, ge=0, le=1)
     roughness: float = Field(0.4, ge=0, le=1)
     wall_mm: float | None = Field(None, gt=0)
     free_scale: tuple[float, float] = (0.85, 1.2)
+    ground_rows: tuple[float, float] | None = None
     seamless: bool = False
     standing: bool | None = None
 
@@ -122,7 +125,13 @@ SOFTNESS_DEG = (("very soft", 16.0), ("hard", 2.0), ("medium", 4.5), ("soft", 9.
 _BUILT_IN: dict[str, dict[str, Any]] = {
     "white_cyclorama": {"free_scale": (0.15, 6.0), "seamless": True, "key": 0.50, "gloss": 0.05},
     "warm_gradient": {"free_scale": (0.15, 6.0), "seamless": True, "key": 0.55, "gloss": 0.05},
-    "oak_counter": {"free_scale": (0.8, 1.25), "key": 0.60, "gloss": 0.22, "roughness": 0.55},
+    "oak_counter": {
+        "free_scale": (0.8, 1.25),
+        "key": 0.60,
+        "gloss": 0.22,
+        "roughness": 0.55,
+        "ground_rows": (782, 1334),
+    },
     "marble_shelf": {
         "free_scale": (0.85, 1.25),
         "key": 0.62,
@@ -136,6 +145,7 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
         "key": 0.55,
         "gloss": 0.25,
         "roughness": 0.55,
+        "ground_rows": (575, 1232),
         "more_lights": [{"azimuth_deg": -60, "elevation_deg": 30, "softness": "medium", "share": 0.15}],
     },
 }
@@ -205,6 +215,7 @@ def _plate(name: str, entry: _Entry, rgb: NDArray[np.uint8], key_share: float) -
         roughness=entry.roughness,
         wall_mm=entry.wall_mm,
         free_scale=entry.free_scale,
+        ground_rows=entry.ground_rows,
         seamless=entry.seamless,
         standing=entry.standing if entry.standing is not None else elevation < 60,
     )
@@ -251,7 +262,8 @@ def _load(
             raise PlateError(f"{source}: plate {name!r}: {values['file']}: {error}") from None
         except (OSError, KeyError):
             raise PlateError(
-                f"{source}: plate {name!r}: the picture {values.get('file')!r} is missing: put it beside the file"
+                f"{source}: plate {name!r}: the picture {values.get('file')!r} is missing: "
+                "put it beside the file"
             ) from None
         except (PlateError, TypeError) as error:
             raise PlateError(f"{source}: plate {name!r}: {error}") from None

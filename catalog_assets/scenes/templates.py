@@ -101,11 +101,11 @@ class SceneTemplate(BaseModel):
     seed: int = Field(0, ge=0)
     quality: str = ""
     view: str | None = None
-    fill: float = Field(0.44, gt=0.05, le=0.95)
+    fill: float = Field(0.48, gt=0.05, le=0.95)
     position: float = Field(0.5, ge=0.05, le=0.95)
     ground: float | None = Field(None, ge=0.2, le=0.98)
     posture: Literal["standing", "lying", "hanging"] | None = None
-    light: LightOverride = LightOverride()
+    light: LightOverride = Field(default_factory=lambda: LightOverride.model_validate({}))
     relight: bool = True
     reflection: bool = True
     backdrop: dict[str, Any] = Field(default_factory=dict)
@@ -119,8 +119,8 @@ class SceneTemplate(BaseModel):
     def _file_name(cls, value: str) -> str:
         if not _NAME.match(value):
             raise ValueError(
-                "a scene's name is also its file name: letters, digits, '-', '_' and '.', at most 64, starting "
-                "with a letter or digit"
+                "a scene's name is also its file name: letters, digits, '-', '_' and '.', at most 64, "
+                "starting with a letter or digit"
             )
         return value
 

@@ -1,16 +1,17 @@
 """The studio: draws a scene from a plate or a backdrop and the product's own pixels. No network, no key.
 
-Order of work: choose a view the plate's camera could have seen, frame plate and product at true size, cast the
-product's shadow under the plate's light, mirror it where the ground is glossy, relight it within the colour
-limit, lay it over, let the surroundings spill over its edge, and give the ground the grain of the product.
+Order of work: choose a view the plate's camera could have seen, frame plate and product at true size, cast
+the product's shadow under the plate's light, mirror it where the ground is glossy, relight it within the
+colour limit, lay it over, let the surroundings spill over its edge, and give the ground the grain of the
+product.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,8 +22,7 @@ from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.compose import Composition, develop, full_mask, over
 from catalog_assets.imaging.finish import add_grain, grain_of, sharpen_ground
 from catalog_assets.imaging.light import light_wrap, mirror_strength, reflect, relight, shading
-from catalog_assets.imaging.pose import Pose, Posture, estimate_pose
-from catalog_assets.imaging.resample import Placed, alpha_box, place
+from catalog_assets.imaging.resample import Placed, place
 from catalog_assets.imaging.shadow import Light, ground_light
 from catalog_assets.imaging.solid import (
     Contact,
@@ -36,34 +36,21 @@ from catalog_assets.scenes.contract import (
     Capabilities,
     EngineError,
     Money,
-    ProductView,
     SceneImage,
     SceneRequest,
 )
-from catalog_assets.scenes.dimensions import usual_dimensions
-from catalog_assets.scenes.framing import DoesNotFit, Frame, ProductSize, Setting, frame_product, setting_of
+from catalog_assets.scenes.framing import (
+    DoesNotFitError,
+    Frame,
+    ProductSize,
+    Setting,
+    frame_product,
+    setting_of,
+)
 from catalog_assets.scenes.plates import Plate, angular_radius_deg, builtin_plates
+from catalog_assets.scenes.subject import Subject, preferred, subject_of, view_refused
 
 STUDIO_VERSION = "1"
-
-STANDING_TOLERANCE_DEG = 20.0
-"""How far a view's camera may have looked down more or less steeply than the plate's, for standing things."""
-
-STEEP_STANDING_DEG = 34.0
-"""A plate this steep takes standing things only from views at least nearly as steep."""
-
-LYING_FROM_DEG = 36.0
-"""Things that lie look right only on ground seen at least this steeply (or on drawn ground, which adapts)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """A view with what was found out about it."""
-
-    view: ProductView
-    pose: Pose
-    size: ProductSize
-    size_source: str
 
 
 class StudioEngine:
@@ -109,14 +96,14 @@ class StudioEngine:
         wanted = [settings.get("plate"), *settings.get("otherwise", ())]
         names = [str(name) for name in wanted if name] or ["backdrop:paper"]
         try:
-            subjects = [_subject(view, request) for view in request.views]
+            subjects = [subject_of(view, request) for view in request.views]
         except ValueError as error:
             raise EngineError("bad_input", f"{request.sku}: {error}") from None
         refusals: list[str] = []
         for name in names:
             try:
                 picture, subject = self._on(name, subjects, request)
-            except DoesNotFit as refusal:
+            except DoesNotFitError as refusal:
                 refusals.append(f"{name}: {refusal}")
                 continue
             notes = picture.notes
@@ -132,117 +119,36 @@ class StudioEngine:
             )
         raise EngineError("unsupported", f"{request.sku}: no plate fits. " + "; ".join(refusals))
 
-    def _on(self, name: str, subjects: list[_Subject], request: SceneRequest) -> tuple[Composition, _Subject]:
+    def _on(self, name: str, subjects: list[Subject], request: SceneRequest) -> tuple[Composition, Subject]:
         """The scene on one named plate or backdrop."""
         if name.startswith("backdrop"):
             kind = name.partition(":")[2] or "paper"
             if kind not in KINDS:
-                raise DoesNotFit(f"there is no such backdrop; known are {', '.join(sorted(KINDS))}")
-            subject = _preferred(subjects, request.studio.get("view"))[0]
+                raise DoesNotFitError(f"there is no such backdrop; known are {', '.join(sorted(KINDS))}")
+            subject = preferred(subjects, request.studio.get("view"))[0]
             return _draw_on_backdrop(kind, subject, request), subject
         plate = self.plates.get(name)
         if plate is None:
-            raise DoesNotFit(f"there is no such plate; known are {', '.join(sorted(self.plates))}")
+            raise DoesNotFitError(f"there is no such plate; known are {', '.join(sorted(self.plates))}")
         reasons: list[str] = []
-        for subject in _preferred(subjects, request.studio.get("view")):
-            reason = _view_refused(subject, plate)
+        for subject in preferred(subjects, request.studio.get("view"), plate.elevation_deg):
+            reason = view_refused(subject, plate)
             if reason is None:
                 return _draw_on_plate(plate, subject, request), subject
             reasons.append(reason)
-        raise DoesNotFit("; ".join(dict.fromkeys(reasons)))
+        raise DoesNotFitError("; ".join(dict.fromkeys(reasons)))
 
 
-def _subject(view: ProductView, request: SceneRequest) -> _Subject:
-    title = str(request.studio.get("title") or "")
-    words = f"{view.category} {title} {request.prompt}"
-    box = alpha_box(view.rgba[..., 3])
-    pose = estimate_pose(
-        view.rgba,
-        view=view.view,
-        words=words,
-        height_mm=view.height_mm,
-        width_mm=view.width_mm,
-        depth_mm=view.depth_mm,
-    )
-    told = request.studio.get("posture")
-    if told and told != pose.posture:
-        pose = Pose(cast(Posture, told), 70.0 if told == "lying" else 12.0, "template")
-    angles = request.studio.get("elevation_deg")
-    if isinstance(angles, Mapping) and view.view in angles:
-        pose = Pose(pose.posture, float(angles[view.view]), "given")
-    return _Subject(view, pose, *_size(view, box, pose, title or request.prompt))
-
-
-def _size(
-    view: ProductView, box: tuple[int, int, int, int], pose: Pose, title: str
-) -> tuple[ProductSize, str]:
-    box_w, box_h = box[2] - box[0], box[3] - box[1]
-    tall, wide, deep = view.height_mm, view.width_mm, view.depth_mm
-    if not (tall or wide):
-        usual = usual_dimensions(title, view.category)
-        px_per_mm = max(box_w, box_h) / usual.longest_mm
-        width = box_w / px_per_mm
-        return ProductSize(box, px_per_mm, width, width * usual.depth_ratio), usual.source
-    e = math.radians(pose.elevation_deg)
-    measures: list[float] = []
-    if tall:
-        depth = deep if deep is not None else 0.6 * (wide or tall)
-        seen = tall * math.cos(e) + depth * math.sin(e)
-        if pose.posture == "lying":
-            seen = tall * math.sin(e) + depth * math.cos(e)
-        measures.append(box_h / max(seen, 1e-3))
-    if wide:
-        measures.append(box_w / wide)
-    # The geometric mean shares the error between a turned product's width and a foreshortened height.
-    px_per_mm = math.exp(sum(math.log(m) for m in measures) / len(measures))
-    width = box_w / px_per_mm
-    if deep is None:
-        deep = width * usual_dimensions(title, view.category).depth_ratio
-    if pose.posture == "lying":
-        deep = min(deep, 0.5 * width)
-    return ProductSize(box, px_per_mm, width, deep), "catalogue"
-
-
-def _preferred(subjects: list[_Subject], wanted: str | None) -> list[_Subject]:
-    """Views in the order they should be tried: the template's, the hero, the others as given."""
-    order = {"hero": 1, "front": 2, "main": 2}
-    return sorted(subjects, key=lambda s: 0 if s.view.view == wanted else order.get(s.view.view, 3))
-
-
-def _view_refused(subject: _Subject, plate: Plate) -> str | None:
-    """Why the plate's camera cannot have seen this view, or None."""
-    pose, steep = subject.pose, plate.elevation_deg
-    name = subject.view.view
-    if pose.posture == "hanging":
-        return f"view {name} hangs, the plate has only ground: use backdrop:wall"
-    if pose.posture == "lying":
-        if steep < LYING_FROM_DEG:
-            return (
-                f"view {name} was taken from above ({pose.elevation_deg:.0f}°) and lies flat, the plate is seen "
-                f"at {steep:.0f}°"
-            )
-        return None
-    if not plate.standing:
-        return f"view {name} stands, the plate is for things that lie"
-    if steep >= STEEP_STANDING_DEG and pose.elevation_deg < steep - 16:
-        return f"view {name} was taken from {pose.elevation_deg:.0f}° above, the plate is a table top seen at {steep:.0f}°"
-    if abs(pose.elevation_deg - steep) > STANDING_TOLERANCE_DEG:
-        return (
-            f"view {name} was taken from {pose.elevation_deg:.0f}° above, the plate is seen at {steep:.0f}°"
-        )
-    return None
-
-
-def _frame(setting: Setting, subject: _Subject, request: SceneRequest) -> Frame:
+def _frame(setting: Setting, subject: Subject, request: SceneRequest) -> Frame:
     studio = request.studio
     return frame_product(
         setting,
         subject.size,
         request.width,
         request.height,
-        fill=float(studio.get("fill") or 0.44),
+        fill=float(studio.get("fill") or 0.48),
         position=float(studio.get("position") or 0.5),
-        ground=studio.get("ground"),
+        ground=studio.get("ground") or (0.70 if setting.name == "backdrop:podium" else None),
         slot=studio.get("text_slot"),
         slot_share=float(studio.get("text_slot_share") or 0.38),
         lying=subject.pose.posture != "standing",
@@ -259,14 +165,16 @@ def _lights(lights: tuple[Light, ...], overrides: Mapping[str, Any] | None) -> t
     return (replace(lights[0], **changes), *lights[1:])
 
 
-def _draw_on_plate(plate: Plate, subject: _Subject, request: SceneRequest) -> Composition:
+def _draw_on_plate(plate: Plate, subject: Subject, request: SceneRequest) -> Composition:
     frame = _frame(setting_of(plate), subject, request)
     size = (request.width, request.height)
     matrix = np.array([[frame.zoom, 0, -frame.x0 * frame.zoom], [0, frame.zoom, -frame.y0 * frame.zoom]])
     # Pixel edges, not centres, are what zooming keeps in place.
     matrix[:, 2] += 0.5 * frame.zoom - 0.5
     method = cv2.INTER_CUBIC if frame.zoom > 1 else cv2.INTER_AREA
-    window = cv2.warpAffine(plate.rgb, matrix, size, flags=method, borderMode=cv2.BORDER_REFLECT_101)
+    window = np.asarray(
+        cv2.warpAffine(plate.rgb, matrix, size, flags=method, borderMode=cv2.BORDER_REFLECT_101), np.uint8
+    )
     if frame.zoom > 1.15:
         window = sharpen_ground(window, frame.zoom)
     wall = plate.wall_mm / frame.world_scale if plate.wall_mm else None
@@ -283,10 +191,21 @@ def _draw_on_plate(plate: Plate, subject: _Subject, request: SceneRequest) -> Co
         roughness=plate.roughness,
         wall_mm=wall,
         notes=notes,
+        receiver=_ground_rows(plate, frame, request.height),
     )
 
 
-def _draw_on_backdrop(kind: str, subject: _Subject, request: SceneRequest) -> Composition:
+def _ground_rows(plate: Plate, frame: Frame, height: int) -> NDArray[np.float32] | None:
+    """Share of every picture row that is the plate's ground, (H, 1), soft over two pixels."""
+    if plate.ground_rows is None:
+        return None
+    first, last = ((row - frame.y0) * frame.zoom for row in plate.ground_rows)
+    rows = np.arange(height, dtype=np.float32) + 0.5
+    share = np.clip((rows - first) / 2, 0, 1) * np.clip((last - rows) / 2, 0, 1)
+    return share[:, None].astype(np.float32)
+
+
+def _draw_on_backdrop(kind: str, subject: Subject, request: SceneRequest) -> Composition:
     studio = request.studio
     look = Backdrop.from_settings(kind, dict(studio.get("backdrop") or {}), request.seed or 0)
     posture = subject.pose.posture
@@ -319,7 +238,7 @@ def _draw_on_backdrop(kind: str, subject: _Subject, request: SceneRequest) -> Co
 def _compose(
     background: NDArray[np.float32],
     frame: Frame,
-    subject: _Subject,
+    subject: Subject,
     request: SceneRequest,
     lights: tuple[Light, ...],
     *,
@@ -358,7 +277,7 @@ def _compose(
         _shade_behind(background, frame, product, subject.size, lights)
     if contact is not None and gloss > 0 and request.studio.get("reflection", True):
         elevation = frame.camera.elevation_at_row(frame.foot[1])
-        reflect(product, contact.baseline, background, mirror_strength(gloss, elevation), roughness)
+        reflect(product, contact.baseline, background, mirror_strength(gloss, elevation), roughness, receiver)
     strength, measured = 0.0, 0.0
     if request.studio.get("relight", True):
         gain = shading(product, lights, around, kelvin)
@@ -397,7 +316,7 @@ def _ground_colour(background: NDArray[np.float32], product: Placed) -> NDArray[
 def _shade_ground(
     background: NDArray[np.float32], light: NDArray[np.float32], product: Placed, around: NDArray[np.float32]
 ) -> None:
-    """Darken the ground; deep shadow takes on a little of the colour that product and ground throw into it."""
+    """Darken the ground; deep shadow takes on a little of the product's and ground's colour."""
     dark = (light < 0.999).any(axis=1)
     rows = np.flatnonzero(dark)
     if rows.size == 0:
