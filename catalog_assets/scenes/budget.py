@@ -208,7 +208,7 @@ class Budget:
 
     def _buried(self, other: Standing, day: str) -> bool:
         """Whether the process that announced ``other`` has died before sending; if so it is withdrawn."""
-        if self.ledger.now().timestamp() - other.at < 2.0:
+        if self.ledger.now().timestamp() - other.at < 0.5:
             return False
         attempt = self.ledger.attempt(other.intent, day)
         if attempt is None or attempt.call is not None or not owner_is_dead(str(attempt.intent["owner"])):

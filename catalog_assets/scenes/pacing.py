@@ -20,7 +20,6 @@ SLACK = 1.01
 """Spacing is stretched by this, so that jitter on the way never puts one request too many into a window."""
 
 UNSAID_WAIT = 10.0
-"""Seconds to hold off after a 429 that does not say how long."""
 
 
 class Limiter:
@@ -32,6 +31,7 @@ class Limiter:
         concurrent: requests in flight at once, at least 1.
         clock: monotonic seconds.
         sleep: waits; tests pass another.
+        unsaid_wait: seconds to hold off after a 429 that does not say how long.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Limiter:
         concurrent: int = 8,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        unsaid_wait: float = UNSAID_WAIT,
     ) -> None:
+        self._unsaid_wait = unsaid_wait
         self.images_per_minute = images_per_minute
         self.tokens_per_minute = tokens_per_minute
         self.concurrent = max(1, concurrent)
@@ -82,11 +84,11 @@ class Limiter:
     def throttled(self, retry_after: float | None) -> None:
         """After a 429: nobody asks for ``retry_after`` seconds, then slower for a while.
 
-        Where the vendor does not say how long, it is 10 seconds.
+        Where the vendor does not say how long, it is ``unsaid_wait``.
         """
         with self._lock:
             now = self._clock()
-            hold = UNSAID_WAIT if retry_after is None else retry_after
+            hold = self._unsaid_wait if retry_after is None else retry_after
             # Answers to requests that left together say the same thing; slow down once for all of them.
             if now >= self._closed_until and self.images_per_minute:
                 lately = sum(1 for at in self._left if at > now - 60) - 1
@@ -118,8 +120,12 @@ class Limiters:
     """One limiter per engine and account, made when first asked for."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        unsaid_wait: float = UNSAID_WAIT,
     ) -> None:
+        self._unsaid_wait = unsaid_wait
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -135,5 +141,6 @@ class Limiters:
                     engine.concurrent,
                     self._clock,
                     self._sleep,
+                    self._unsaid_wait,
                 )
             return self._limiters[pace_key]

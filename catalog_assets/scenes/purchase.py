@@ -105,8 +105,11 @@ class Purchases:
 
     def _stored(self, engine: PaidEngine, request: SceneRequest, name: str, first: bool) -> Bought | None:
         for candidate in self.candidates.all(request.sku, request.scene):
-            if candidate.hash != name or candidate.status in ("refused", "failed"):
+            if candidate.hash != name or candidate.status == "failed":
                 continue
+            if candidate.status == "refused":
+                # The vendor has read this very request; only other words can change its mind.
+                raise EngineError("refused", f"{candidate.message} (candidate {candidate.n})")
             data = self.candidates.image(request.sku, request.scene, candidate)
             if data is not None:
                 if candidate.status != "drawn":

@@ -30,9 +30,7 @@ def legal_size(model: ModelSpec, width: int, height: int) -> LegalSize:
         EngineError: ``bad_input`` when the wanted size is no size, or of a shape the model cannot draw.
     """
     if width < 1 or height < 1:
-        raise EngineError(
-            "bad_input", f"{width}×{height} is not a picture size; width and height start at 1."
-        )
+        raise EngineError("bad_input", f"{width}×{height} is no picture size; both start at 1.")
     if model.ratios:
         ratio = min(model.ratios, key=lambda name: abs(math.log(_ratio(name) * height / width)))
         tier = model.tier(width, height)

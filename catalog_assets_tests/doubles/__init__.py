@@ -1,0 +1,1 @@
+"""Loopback servers in the vendors' place: strict about requests, exact about money, cruel on demand."""

@@ -29,6 +29,7 @@ GONE_WRONG_AT_FAL = frozenset(
         "runner_scheduling_failure",
     }
 )
+DOWNLOADS = 4
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 
 
@@ -44,98 +45,92 @@ class FalEngine(VendorEngine):
         """Submit once, note the job, wait for it, download the picture at once."""
         endpoint = self.model.edit_endpoint if request.references else self.model.endpoint
         arguments = self._arguments(request)
-        with self._client() as client:
-            try:
-                answer = client.post(f"{self._queue()}/{endpoint}", json=arguments)
-            except _NEVER_LEFT:
-                self._fail("transient", "fal cannot be reached; check the network.")
-            except httpx.HTTPError as error:
-                self._fail("unknown_outcome", f"fal's receipt was lost ({type(error).__name__}).")
-            self._raise_for(answer, paid=False)
-            try:
-                receipt = cast("dict[str, Any]", answer.json())
-                job = {
-                    "request_id": str(receipt["request_id"]),
-                    "status_url": str(receipt["status_url"]),
-                    "response_url": str(receipt["response_url"]),
-                }
-            except (ValueError, KeyError, TypeError):
-                self._fail("unknown_outcome", "fal's receipt broke off half-way.")
-            submitted(job)
-            return self._fetch(client, request, job)
+        try:
+            answer = self._client().post(
+                f"{self._queue()}/{endpoint}", json=arguments, headers=self._headers()
+            )
+        except _NEVER_LEFT:
+            self._fail("transient", "fal cannot be reached; check the network.")
+        except httpx.HTTPError as error:
+            self._fail("unknown_outcome", f"fal's receipt was lost ({type(error).__name__}).")
+        self._raise_for(answer, paid=False)
+        try:
+            receipt = cast("dict[str, Any]", answer.json())
+            job = {name: str(receipt[name]) for name in ("request_id", "status_url", "response_url")}
+        except (ValueError, KeyError, TypeError):
+            self._fail("unknown_outcome", "fal's receipt broke off half-way.")
+        submitted(job)
+        return self.resume(request, job)
 
     def resume(self, request: SceneRequest, job: Mapping[str, Any]) -> Reply:
         """Wait for and fetch a job that was submitted earlier; nothing is submitted."""
-        with self._client() as client:
-            return self._fetch(client, request, job)
-
-    # ---- waiting and fetching: free to repeat ----------------------------------------------------
-
-    def _fetch(self, client: httpx.Client, request: SceneRequest, job: Mapping[str, Any]) -> Reply:
         request_id = str(job["request_id"])
         deadline = time.monotonic() + self.engine.timeout_seconds
         while True:
-            state = self._get_json(client, str(job["status_url"]), deadline, request_id)
+            state = self._get_json(str(job["status_url"]), deadline, request_id)
             if state.get("status") == "COMPLETED":
                 break
-            if time.monotonic() > deadline:
-                self._lost(request_id)
-            time.sleep(self.poll_seconds)
+            self._pause(deadline, request_id)
         if state.get("error"):
-            raise self._job_error(str(state.get("error_type") or ""), str(state["error"]), request_id, None)
-        result = self._get_json(client, str(job["response_url"]), deadline, request_id)
+            raise self._job_error(str(state.get("error_type") or ""), str(state["error"]), request_id)
+        result = self._get_json(str(job["response_url"]), deadline, request_id)
         images = cast("list[dict[str, Any]]", result.get("images") or [])
         if not images:
             self._fail("refused", "fal returned no picture.", request_id=request_id)
-        data = self._download(client, str(images[0]["url"]), deadline, request_id)
-        try:
-            decode(data)
-        except EngineError:
-            self._fail(
-                "unknown_outcome", "fal's picture came back damaged.", request_id=request_id,
-                cost=self.quote(request),
-            )  # fmt: skip
+        data = self._picture(request, str(images[0]["url"]), deadline, request_id)
         facts = {"seed": result.get("seed"), "endpoint_seconds": result.get("timings")}
         return Reply(data, media_type_of(data), self.quote(request), request_id=request_id, details=facts)
 
-    def _get_json(self, client: httpx.Client, url: str, deadline: float, request_id: str) -> dict[str, Any]:
+    # ---- free to repeat: the job is paid for, giving up early would lose it ----------------------
+
+    def _picture(self, request: SceneRequest, url: str, deadline: float, request_id: str) -> bytes:
+        """Download until the picture is whole; the file stays where it is, so trying again is free."""
+        for _ in range(DOWNLOADS):
+            if url.startswith("data:"):
+                data = base64.b64decode(url.split(",", 1)[1])
+            else:
+                # The result is a public address on another host: the key must not go there.
+                data = self._get(url, deadline, request_id, headers={}).content
+            try:
+                decode(data)
+            except EngineError:
+                self._pause(deadline, request_id)
+                continue
+            return data
+        raise self._error(
+            "unknown_outcome",
+            "fal's picture came back damaged.",
+            request_id=request_id,
+            cost=self.quote(request),
+        )
+
+    def _get_json(self, url: str, deadline: float, request_id: str) -> dict[str, Any]:
         while True:
-            answer = self._get(client, url, deadline, request_id)
+            answer = self._get(url, deadline, request_id, headers=self._headers())
             try:
                 return cast("dict[str, Any]", answer.json())
             except ValueError:
                 self._pause(deadline, request_id)
 
-    def _get(self, client: httpx.Client, url: str, deadline: float, request_id: str) -> httpx.Response:
-        """GET until it works: the job is paid for, so giving up early would lose it."""
+    def _get(self, url: str, deadline: float, request_id: str, headers: dict[str, str]) -> httpx.Response:
         while True:
             try:
-                answer = client.get(url)
-                if answer.status_code < 500 and answer.status_code != 429:
-                    self._raise_for(answer, paid=True, request_id=request_id)
-                    return answer
+                answer = self._client().get(url, headers=headers)
             except httpx.HTTPError:
-                pass
+                answer = None
+            if answer is not None and answer.status_code < 500 and answer.status_code != 429:
+                self._raise_for(answer, paid=True, request_id=request_id)
+                return answer
             self._pause(deadline, request_id)
-
-    def _download(self, client: httpx.Client, url: str, deadline: float, request_id: str) -> bytes:
-        if url.startswith("data:"):
-            return base64.b64decode(url.split(",", 1)[1])
-        # The result is a public address on another host: the key must not go there.
-        with httpx.Client(timeout=client.timeout, follow_redirects=True) as plain:
-            return self._get(plain, url, deadline, request_id).content
 
     def _pause(self, deadline: float, request_id: str) -> None:
         if time.monotonic() > deadline:
-            self._lost(request_id)
+            self._fail(
+                "unknown_outcome",
+                f"fal's job {request_id} has not ended; a later run fetches it.",
+                request_id=request_id,
+            )
         time.sleep(self.poll_seconds)
-
-    def _lost(self, request_id: str) -> None:
-        self._fail(
-            "unknown_outcome",
-            f"fal's job {request_id} has not ended; a later run fetches it.",
-            request_id=request_id,
-        )
 
     # ---- requests and errors ---------------------------------------------------------------------
 
@@ -143,8 +138,16 @@ class FalEngine(VendorEngine):
         return self._env.get("CATALOG_FAL_QUEUE_URL", "").strip().rstrip("/") or QUEUE
 
     def _client(self) -> httpx.Client:
-        headers = {"Authorization": f"Key {self._key()}", "x-fal-no-retry": "1"}
-        return httpx.Client(headers=headers, timeout=httpx.Timeout(120.0, connect=10.0))
+        return self._transport(
+            lambda: httpx.Client(
+                timeout=httpx.Timeout(120.0, connect=10.0),
+                limits=httpx.Limits(max_keepalive_connections=0),
+                follow_redirects=True,
+            )
+        )
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Key {self._key()}", "x-fal-no-retry": "1"}
 
     def _arguments(self, request: SceneRequest) -> dict[str, Any]:
         size = self.check(request)
@@ -182,7 +185,7 @@ class FalEngine(VendorEngine):
             detail = answer.text
         if isinstance(detail, list) and detail:
             first = cast("dict[str, Any]", detail[0])
-            raise self._job_error(str(first.get("type", "")), str(first.get("msg", "")), request_id, paid)
+            raise self._job_error(str(first.get("type", "")), str(first.get("msg", "")), request_id)
         said = str(detail)
         if status in (402, 403) and ("balance" in said.lower() or "locked" in said.lower()):
             self._fail("out_of_credit", "fal has no credit left; top up the account.", request_id=request_id)
@@ -197,9 +200,9 @@ class FalEngine(VendorEngine):
             )  # fmt: skip
         if status >= 500:
             self._fail("transient", f"fal answered {status}: {said}", request_id=request_id)
-        raise self._job_error(str(answer.headers.get("x-fal-error-type", "")), said, request_id, paid)
+        raise self._job_error(str(answer.headers.get("x-fal-error-type", "")), said, request_id)
 
-    def _job_error(self, kind: str, said: str, request_id: str | None, paid: bool | None) -> EngineError:
+    def _job_error(self, kind: str, said: str, request_id: str | None) -> EngineError:
         # fal bills a failed job only where a runner has spent time on it, and says so nowhere; its own
         # accounts show refusals and validation errors as free.
         if kind in REFUSALS:

@@ -21,16 +21,14 @@ REFUSALS = frozenset(
 class GoogleEngine(VendorEngine):
     """One Gemini image model. ``CATALOG_GOOGLE_URL`` puts another server in Google's place."""
 
+    _made: Any = None
+    _made_for = ""
+
     def call(self, request: SceneRequest, submitted: Submitted) -> Reply:
         """One request, answered on the same connection."""
-        from google import genai
         from google.genai import errors, types
 
         size = self.check(request)
-        base = self._env.get("CATALOG_GOOGLE_URL", "").strip() or None
-        options = types.HttpOptions(
-            base_url=base, api_version="v1", timeout=int(self.engine.timeout_seconds * 1000)
-        )
         parts = [
             types.Part.from_bytes(data=reference.data, mime_type=reference.media_type)
             for reference in request.references
@@ -40,9 +38,8 @@ class GoogleEngine(VendorEngine):
             image_config=types.ImageConfig(aspect_ratio=size.ratio, image_size=size.tier),
             seed=request.seed if self.model.seed else None,
         )
-        client = genai.Client(api_key=self._key(), http_options=options)
         try:
-            answer = client.models.generate_content(
+            answer = self._client().models.generate_content(
                 model=self.model.id,
                 contents=[*parts, types.Part.from_text(text=request.prompt)],  # pyright: ignore[reportArgumentType]
                 config=config,
@@ -56,6 +53,27 @@ class GoogleEngine(VendorEngine):
     def resume(self, request: SceneRequest, job: Mapping[str, Any]) -> Reply:
         """Not possible: a lost reply is lost."""
         raise self._error("unknown_outcome", "Google keeps no answers; a lost reply cannot be fetched again.")
+
+    def _client(self) -> Any:
+        """Google's client; making one takes a tenth of a second, so it is kept while key and address stay."""
+        import httpx2
+        from google import genai
+        from google.genai import types
+
+        key = self._key()
+        base = self._env.get("CATALOG_GOOGLE_URL", "").strip() or None
+        made_for = f"{self.pace_key()} {base}"
+        if self._made_for != made_for:
+            options = types.HttpOptions(
+                base_url=base,
+                api_version="v1",
+                timeout=int(self.engine.timeout_seconds * 1000),
+                httpx_client=self._transport(
+                    lambda: httpx2.Client(limits=httpx2.Limits(max_keepalive_connections=0))
+                ),
+            )
+            self._made, self._made_for = genai.Client(api_key=key, http_options=options), made_for
+        return self._made
 
     def _key(self) -> str:
         if not self._env.get("GOOGLE_API_KEY", "").strip():

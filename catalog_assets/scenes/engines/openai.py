@@ -69,8 +69,6 @@ class OpenAIEngine(VendorEngine):
             body, headers = raw.content, raw.headers
         except openai.APIError as error:
             raise self._translate(error) from None
-        finally:
-            client.close()
         return self.read_reply(body, headers, self.quote(request))
 
     def resume(self, request: SceneRequest, job: Mapping[str, Any]) -> Reply:
@@ -110,9 +108,13 @@ class OpenAIEngine(VendorEngine):
         )
 
     def _client(self) -> Any:
+        import httpx2
         import openai
 
         timeout = self.engine.timeout_seconds
+        http = self._transport(
+            lambda: openai.DefaultHttpxClient(limits=httpx2.Limits(max_keepalive_connections=0))
+        )
         if self.name == "azure":
             deployment = self._env.get("AZURE_OPENAI_DEPLOYMENT", "").strip() or self.model.id
             return openai.AzureOpenAI(
@@ -122,11 +124,12 @@ class OpenAIEngine(VendorEngine):
                 api_version=self._env.get("OPENAI_API_VERSION", "").strip() or AZURE_API_VERSION,
                 max_retries=0,
                 timeout=timeout,
+                http_client=http,
             )
         # Own servers mostly want no key, but the SDK insists on one.
         key = self._key() if self.engine.key else (self._env.get("OPENAI_API_KEY", "").strip() or "none")
         base = self._address() or "https://api.openai.com/v1"
-        return openai.OpenAI(api_key=key, base_url=base, max_retries=0, timeout=timeout)
+        return openai.OpenAI(api_key=key, base_url=base, max_retries=0, timeout=timeout, http_client=http)
 
     def _fields(self, request: SceneRequest, size: LegalSize) -> dict[str, Any]:
         fields: dict[str, Any] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from catalog_assets.scenes.contract import (
@@ -42,6 +43,8 @@ class VendorEngine:
         self.model = model
         self.name = engine.name
         self._env = env
+        self._http: Any = None
+        self._opening = threading.Lock()
 
     def capabilities(self) -> Capabilities:
         """What engine and model can do."""
@@ -96,6 +99,17 @@ class VendorEngine:
         key = self._env.get(self.engine.key or "", "")
         where = self._env.get(self.engine.base or "", "")
         return f"{self.name}:{hashlib.sha256(f'{key}{where}'.encode()).hexdigest()[:12]}"
+
+    def _transport(self, make: Callable[[], Any]) -> Any:
+        """The engine's one HTTP client, without a key in it; loading certificates for each call is slow.
+
+        It keeps no connection open between calls: a request on a connection that the other side is just
+        closing would be lost, and nobody could say whether it was billed.
+        """
+        with self._opening:
+            if self._http is None:
+                self._http = make()
+            return self._http
 
     def _check_needs(self, request: SceneRequest) -> None:
         model = self.model
