@@ -39,16 +39,17 @@ def over(rgba: np.ndarray, ground: tuple[int, int, int]) -> np.ndarray:
 
 
 class Maker:
-    """Writes the stages' files of one SKU; the same few pictures serve many SKUs."""
+    """Writes the stages' files of one SKU; ``variety`` different products serve all SKUs."""
 
-    def __init__(self, store: Store, side: int = 320) -> None:
-        self.store, self.manifest, self.side = store, Manifest(store), side
+    def __init__(self, store: Store, side: int = 320, variety: int = 4) -> None:
+        self.store, self.manifest = store, Manifest(store)
+        self.side, self.variety = side, variety
         self._cache: dict[tuple[str, int], tuple[bytes, bytes]] = {}
 
     def _coded(self, kind: str, seed: int) -> tuple[bytes, bytes]:
-        key = (kind, seed % 4)
+        key = (kind, seed % self.variety)
         if key not in self._cache:
-            rgba = product(seed % 4, self.side)
+            rgba = product(seed % self.variety, self.side)
             if kind == "cutout":
                 self._cache[key] = encode_png(rgba), thumbnail(rgba, checker=True)
             else:
