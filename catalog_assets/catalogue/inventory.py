@@ -12,8 +12,10 @@ from catalog_assets.catalogue.rows import Catalogue, Problem
 from catalog_assets.catalogue.sku import IllegalSku, valid_sku
 
 PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-    + (".heic", ".heif", ".avif", ".mpo")
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp"),
+        *(".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"),
+    }
 )
 CATALOGUE_FILES = ("catalog.csv", "catalog.parquet")
 _VIEW = re.compile(r"[^\w.-]+")

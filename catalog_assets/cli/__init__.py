@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from catalog_assets.cli import check, cutout, demo, engines, gallery, models, run, ui
+from catalog_assets.cli import approve, check, cutout, demo, engines, gallery, models, run, ui
 
 app = typer.Typer(
     name="catalog-assets",
@@ -17,6 +17,7 @@ app.command("demo")(demo.command)
 app.command("run")(run.command)
 app.command("cutout")(cutout.command)
 app.command("check")(check.command)
+app.command("approve")(approve.command)
 app.command("gallery")(gallery.command)
 app.command("engines")(engines.command)
 app.command("ui")(ui.command)

@@ -6,7 +6,7 @@ Belongs here: concurrency inside a batch, progress, reporting. Not: the work its
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,7 +23,7 @@ _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 
 @contextmanager
-def observed(observer: Observer) -> Iterator[None]:
+def observed(observer: Observer) -> Generator[None]:
     """While this is open, ``observer(stage, step)`` hears of every finished SKU in this process."""
     token = _observer.set(observer)
     try:

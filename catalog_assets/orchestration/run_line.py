@@ -6,7 +6,7 @@ Belongs here: driving Dagster from a command. Not: printing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -196,7 +196,7 @@ class LineRun:
 
 
 @contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
+def _instance() -> Generator[dg.DagsterInstance]:
     """The instance of ``DAGSTER_HOME`` where one is set, so that the UI shows the run; else one in memory."""
     if os.environ.get("DAGSTER_HOME"):
         with dg.DagsterInstance.get() as instance:

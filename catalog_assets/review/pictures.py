@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,7 +70,7 @@ def picture_server(store: Store, port: int = 0) -> ThreadingHTTPServer:
 
 
 @contextmanager
-def serving(store: Store, port: int = 0) -> Iterator[str]:
+def serving(store: Store, port: int = 0) -> Generator[str]:
     """Serve in the background; yields the base address."""
     server = picture_server(store, port)
     thread = threading.Thread(target=server.serve_forever, name="pictures", daemon=True)

@@ -124,14 +124,15 @@ class QcReportStage(Stage):
         approved = next(f for f in findings if f.rule == "human_review").measured == "approved"
         if not pictures:
             verdict = "fail"
-        document = {
+        said = reasons(findings)
+        document: dict[str, Any] = {
             "sku": sku,
             "title": item.title,
             "category": item.category,
             "collection": item.collection,
             "verdict": verdict,
             "approved": approved,
-            "reasons": reasons(findings),
+            "reasons": said,
             "pictures": pictures,
             "findings": [f.to_json() for f in findings],
         }
@@ -139,7 +140,7 @@ class QcReportStage(Stage):
         self.put(line, made, report_name(sku), text)
         made.metadata.update(verdict=verdict, approved=approved, pictures=len(pictures))
         if verdict != "pass" and not approved:
-            for reason in document["reasons"] or made.reasons or ["a person should look at it"]:
+            for reason in said or made.reasons or ["a person should look at it"]:
                 made.hold(reason)
 
 
@@ -218,6 +219,7 @@ def transform_of(subject: Subject) -> Transform | None:
 def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
     """What the picture should show."""
     packshot = subject.kind == "packshot"
+    placed = transform_of(subject)
     return Expectation(
         kind="packshot" if packshot else "scene",
         label_lines=item.label_lines,
@@ -227,7 +229,7 @@ def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
         material=item.material,
         category=item.category,
         items=item.items,
-        transform_hint=transform_of(subject),
+        transform_hint=None if placed is None else np.array(placed),
         view=subject.view,
         label_known=bool(item.label_lines),
     )

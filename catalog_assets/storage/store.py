@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Store:
             path.write_bytes(data)
             return
         with self._part(path, data, durable) as part:
-            part.replace(path)
+            part.replace(path.path)
         if durable:
             _sync_folder(Path(path.path).parent)
 
@@ -147,7 +147,7 @@ class Store:
         return sorted(names)
 
     @contextlib.contextmanager
-    def _part(self, path: UPath, data: bytes, durable: bool) -> Iterator[Path]:
+    def _part(self, path: UPath, data: bytes, durable: bool) -> Generator[Path]:
         target = Path(path.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".part-{uuid.uuid4().hex}")
