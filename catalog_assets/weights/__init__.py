@@ -9,8 +9,17 @@ Usage::
 
 from catalog_assets.weights.catalogue import MODELS, Model
 from catalog_assets.weights.errors import WeightsError
-from catalog_assets.weights.folder import model_folder
+from catalog_assets.weights.folder import existing_file, model_folder
 from catalog_assets.weights.pull import pull
 from catalog_assets.weights.session import Predictor, matte_session
 
-__all__ = ["MODELS", "Model", "Predictor", "WeightsError", "matte_session", "model_folder", "pull"]
+__all__ = [
+    "MODELS",
+    "Model",
+    "Predictor",
+    "WeightsError",
+    "existing_file",
+    "matte_session",
+    "model_folder",
+    "pull",
+]

@@ -1,0 +1,162 @@
+"""``catalog-assets cutout``: photos in, RGBA cutouts out, without a catalogue."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalog_assets.cli.console import bad_call, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from catalog_assets.imaging.matting import CutoutHints
+    from catalog_assets.weights import Predictor
+
+
+def command(
+    photos: Annotated[list[Path], typer.Argument(help="Photos; any format the line itself reads.")],
+    out: Annotated[Path, typer.Option(help="Folder for the cutouts; made where it does not exist.")],
+    material: Annotated[str, typer.Option(help="What it is made of, such as 'glass'.")] = "",
+    category: Annotated[str, typer.Option(help="What it is, such as 'Jewellery > Rings'.")] = "",
+    items: Annotated[int | None, typer.Option(help="How many separate things belong to it.", min=1)] = None,
+    model: Annotated[str, typer.Option(help="A rembg model; default: CATALOG_MATTE_MODEL.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Cut products out of photos: <stem>.png with alpha, and how far to trust each.
+
+    A photo that cannot be read is named and the others are still done. Doubtful cutouts are written too, with a
+    second picture <stem>.doubt.jpg of what is doubtful. Exit code 1 when any photo failed or is doubtful.
+    """
+    from catalog_assets.imaging.matting import CutoutHints
+    from catalog_assets.settings import SettingsError, load_settings
+    from catalog_assets.weights import WeightsError
+
+    for photo in photos:
+        if photo.is_dir():
+            bad_call(f"{photo} is a folder: name the photos in it, for example {photo}/*.jpg.")
+        if not photo.is_file():
+            bad_call(f"{photo} does not exist.")
+    try:
+        name = model or load_settings().matte_model
+        out.mkdir(parents=True, exist_ok=True)
+        session = _session(name)
+    except (SettingsError, WeightsError) as error:
+        bad_call(str(error))
+    except OSError as error:
+        bad_call(f"The folder {out} cannot be made: {error.strerror}.")
+    hints = CutoutHints(material=material, category=category, items=items)
+    rows = _all(photos, out, session, hints)
+    if as_json:
+        print_json({"photos": rows})
+    else:
+        for row in rows:
+            typer.echo(_line(row))
+    if any(row["verdict"] != "pass" for row in rows):
+        raise typer.Exit(1)
+
+
+def _session(name: str) -> Predictor:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from catalog_assets.weights import matte_session
+
+    console = Console(stderr=True)
+    columns = (TextColumn("weights of {task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(name, total=None, visible=False)
+
+        def shown(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=True)
+
+        return matte_session(name, progress=shown)
+
+
+def _all(photos: list[Path], out: Path, session: Predictor, hints: CutoutHints) -> list[dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    taken: set[str] = set()
+    rows: list[dict[str, Any]] = []
+    for photo in track(photos, "cutouts", console=console, disable=not console.is_terminal, transient=True):
+        stem = _free_stem(photo.stem, taken)
+        row = _one(photo, out, stem, session, hints)
+        if "error" in row:
+            typer.echo(f"{photo}: {row['error']}", err=True)
+        rows.append(row)
+    return rows
+
+
+def _free_stem(stem: str, taken: set[str]) -> str:
+    """Two photos of the same name from two folders must not overwrite each other."""
+    name, number = stem, 2
+    while name.casefold() in taken:
+        name, number = f"{stem}-{number}", number + 1
+    taken.add(name.casefold())
+    return name
+
+
+def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHints) -> dict[str, Any]:
+    from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
+    from catalog_assets.imaging.encode import encode_png, thumbnail
+    from catalog_assets.imaging.matting import make_cutout
+
+    start = time.perf_counter()
+    row: dict[str, Any] = {"file": str(photo), "out": None, "seconds": 0.0, "confidence": 0.0, "flags": []}
+    try:
+        rgb = decode_photo(photo.read_bytes()).rgb
+        cutout = make_cutout(rgb, session.predict, hints)
+        target = out / f"{stem}.png"
+        _write(target, encode_png(cutout.rgba))
+        row |= {
+            "out": str(target),
+            "confidence": cutout.confidence,
+            "flags": list(cutout.flags),
+            "verdict": cutout.verdict,
+            "reasons": list(cutout.reasons),
+            "method": cutout.method,
+        }
+        if cutout.doubt is not None:
+            doubt = out / f"{stem}.doubt.jpg"
+            _write(doubt, thumbnail(_marked(rgb, cutout.doubt), side=1024))
+            row["doubt"] = str(doubt)
+    except UnreadablePhoto as error:
+        row |= {"verdict": "failed", "error": str(error)}
+    except OSError as error:
+        row |= {"verdict": "failed", "error": f"The file could not be read or written: {error.strerror}."}
+    row["seconds"] = round(time.perf_counter() - start, 3)
+    return row
+
+
+def _marked(rgb: NDArray[np.uint8], doubt: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photo, greyed, with the doubtful parts in red."""
+    import numpy as np
+
+    grey = (rgb.mean(axis=2, keepdims=True) * 0.6 + 80.0).repeat(3, axis=2)
+    weight = doubt[:, :, None].astype(np.float32) / 255.0
+    return (grey * (1 - weight) + np.array([230.0, 30.0, 30.0]) * weight).astype(np.uint8)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all: an interrupted run leaves no half picture under the final name."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _line(row: dict[str, Any]) -> str:
+    if row["out"] is None:
+        return f"{row['file']}: failed. {row['error']}"
+    doubt = "" if row["verdict"] == "pass" else f" Look at it: {' '.join(row['reasons'])}"
+    return (
+        f"{row['file']} -> {row['out']} ({row['seconds']:.1f} s, confidence {row['confidence']:.2f}).{doubt}"
+    )
