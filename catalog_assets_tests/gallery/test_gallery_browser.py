@@ -115,7 +115,7 @@ def test_a_held_sku_is_first_and_its_page_works_by_keyboard(page: Any, index: Pa
     assert [float(v.rstrip("%")) for v in box] == pytest.approx([25, 25, 25, 50])
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("ArrowRight")
-    page.wait_for_url("**/skus/SKU-0001.html")
+    page.wait_for_url("**/skus/SKU-0060.html")
 
 
 def test_nothing_from_the_catalogue_runs_and_the_pages_own_script_is_not_blocked(
