@@ -48,6 +48,8 @@ class ListingPlan(Strict):
         max_upscale: how far a product may be enlarged to reach the size the channel advises; 1 is not at all.
         quality: JPEG quality tried first; lowered in steps down to ``quality_floor`` to meet ``max_bytes``.
         scenes_as: the role scenes take; ``lifestyle`` gives it to the first, the rest are ``additional``.
+        scene_aspect: of a scene drawn in several aspects, the one nearest to this is listed (the channel's
+            own aspect, where it has one, goes before).
         refuse_source_types: kinds of picture the channel does not allow at all.
         source_types: the mark to write instead of the true one (only ever a stronger one).
         feed: which feed fragment belongs to the channel.
@@ -67,6 +69,7 @@ class ListingPlan(Strict):
     quality: int = Field(default=92, ge=50, le=100)
     quality_floor: int = Field(default=74, ge=40, le=100)
     scenes_as: Literal["additional", "lifestyle", "none"] = "additional"
+    scene_aspect: str = "1:1"
     refuse_source_types: tuple[str, ...] = ()
     source_types: dict[str, str] = Field(default_factory=dict)
     feed: Literal["", "amazon", "google", "shopify"] = ""
@@ -101,6 +104,12 @@ class ListingPlan(Strict):
     def _frame(cls, value: str) -> str:
         if value != "keep":
             aspect_of(value)
+        return value
+
+    @field_validator("scene_aspect")
+    @classmethod
+    def _scene_aspect(cls, value: str) -> str:
+        aspect_of(value)
         return value
 
     @field_validator("source_types")

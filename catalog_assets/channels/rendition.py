@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from catalog_assets.channels import fit
 from catalog_assets.channels.names import legal_identifier, safe_name
-from catalog_assets.channels.packs import ChannelPack
+from catalog_assets.channels.packs import ChannelPack, aspect_of
 from catalog_assets.channels.provenance import check_provenance, embed, source_type_for
 from catalog_assets.channels.rule import Role, frozen
 from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot
 from catalog_assets.imaging.resample import Transform, alpha_box
 from catalog_assets.qc.findings import Finding
 
-RENDITION_VERSION = "1"
+RENDITION_VERSION = "2"
 
 _VIEW_ORDER = ("hero", "front", "angle", "side", "back", "top", "detail")
 _FILL_SLACK = 0.004
@@ -52,7 +52,8 @@ class ListingSource:
     ``rgb``: (H, W, 3) uint8 sRGB. ``cutout_rgba``: the view's cutout, (h, w, 4) uint8 straight alpha, for
     composing anew. ``transform``: 2×3, cutout pixels to picture pixels, where the compositor noted it.
     ``background``: 8-bit sRGB of a packshot's ground. ``spec``: what the packshot was composed to, so that a
-    new composition keeps its posture and light. ``digital_source_type``: how it was really made.
+    new composition keeps its posture and light. ``template``: the scene template, of which a scene is one
+    aspect. ``digital_source_type``: how it was really made.
     """
 
     kind: Literal["packshot", "scene"]
@@ -64,6 +65,12 @@ class ListingSource:
     background: tuple[int, int, int] | None = None
     transform: Transform | None = None
     spec: PackshotSpec | None = None
+    template: str = ""
+
+    @property
+    def family(self) -> str:
+        """The scene apart from its aspect: the template, else the name without an ending like ``-16x9``."""
+        return self.template or re.sub(r"-\d+x\d+$", "", self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class _Job:
     number: int
 
 
-class _LeftOut(Exception):  # noqa: N818  it is no error: the picture stays out and the rest goes on
+class _LeftOut(Exception):
     """This picture cannot be made to fit; the text is the reason."""
 
 
@@ -135,7 +142,8 @@ def render_listing(
     identifier, warning = legal_identifier(pack, item.sku, {"asin": item.asin, "gtin": item.gtin})
     if warning:
         warnings.append(warning)
-    jobs = _plan(pack, sources)
+    further = pack.limits(day, item.category, "additional")
+    jobs = _plan(pack, sources, further.get("aspect") or aspect_of(pack.listing.scene_aspect))
     if not any(role == "main" for role, _ in jobs):
         left_out.append(f"{item.sku} has no packshot, so {pack.title} gets no main picture.")
     most = pack.limits(day, item.category).get("images_max", len(jobs))
@@ -155,10 +163,19 @@ def render_listing(
     return Listing(pack.name, tuple(images), tuple(warnings), tuple(left_out))
 
 
-def _plan(pack: ChannelPack, sources: Sequence[ListingSource]) -> list[tuple[Role, ListingSource]]:
-    """Which picture takes which role: the best packshot is main, other views next, then scenes."""
+def _plan(
+    pack: ChannelPack, sources: Sequence[ListingSource], aspect: float
+) -> list[tuple[Role, ListingSource]]:
+    """Which picture takes which role: the best packshot is main, other views next, then scenes.
+
+    A scene drawn in several aspects is listed once, in the one nearest to ``aspect``.
+    """
     packshots = sorted((s for s in sources if s.kind == "packshot"), key=_view_rank)
-    scenes = [s for s in sources if s.kind == "scene"] if pack.listing.scenes_as != "none" else []
+    families: dict[str, list[ListingSource]] = {}
+    for source in sources if pack.listing.scenes_as != "none" else ():
+        if source.kind == "scene":
+            families.setdefault(source.family, []).append(source)
+    scenes = [min(family, key=lambda s: _off_aspect(s, aspect)) for family in families.values()]
     jobs: list[tuple[Role, ListingSource]] = []
     if packshots:
         jobs.append(("main", packshots.pop(0)))
@@ -167,6 +184,11 @@ def _plan(pack: ChannelPack, sources: Sequence[ListingSource]) -> list[tuple[Rol
     for source in (*packshots, *scenes):
         jobs.append(("additional", source))  # noqa: PERF401  the role's type would be lost in a list display
     return jobs
+
+
+def _off_aspect(source: ListingSource, aspect: float) -> float:
+    height, width = source.rgb.shape[:2]
+    return abs(math.log(width / height / aspect))
 
 
 def _view_rank(source: ListingSource) -> tuple[int, str]:

@@ -74,6 +74,13 @@ class _Page:
     rules: list[str] = field(default_factory=list[str])
     text: str = ""
 
+    @property
+    def strip(self) -> list[_Entry]:
+        """The pictures in the order of the line; within a stage, those with trouble first."""
+        rank = {"bad": 0, "doubtful": 1, "": 2}
+        kinds = list(dict.fromkeys(entry.picture.kind for entry in self.pictures))
+        return sorted(self.pictures, key=lambda e: (kinds.index(e.picture.kind), rank[e.picture.trouble]))
+
 
 def build_gallery(
     store: Store, out: Path, *, sheets: SheetChoice = "auto", standalone: bool = False

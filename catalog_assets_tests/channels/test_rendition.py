@@ -117,6 +117,22 @@ def test_no_more_pictures_than_a_channel_shows_and_the_rest_is_named() -> None:
     assert "at most 9" in listing.left_out[0]
 
 
+def test_a_scene_drawn_in_several_aspects_is_listed_once_in_the_one_that_suits() -> None:
+    drawn = [
+        scene("counter", 1000, 1250),
+        scene("counter-1x1", 1100, 1100),
+        scene("counter-16x9", 1600, 900),
+        scene("shelf-9x16", 900, 1600),
+    ]
+    for pack in (AMAZON, PACKS["walmart"]):
+        listing = render_listing(pack, ITEM, [packshot(), *drawn], ON)
+        assert listing[1].source == "scene/counter-1x1"
+    assert [image.source for image in render_listing(AMAZON, ITEM, drawn, ON)] == [
+        "scene/counter-1x1",
+        "scene/shelf-9x16",
+    ]
+
+
 @pytest.mark.parametrize(
     ("item", "name", "warned"),
     [
