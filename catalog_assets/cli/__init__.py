@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from catalog_assets.cli import approve, check, cutout, demo, engines, gallery, models, run, ui
+from catalog_assets.cli import approve, check, cutout, demo, engines, gallery, ledger, models, quote, run, ui
 
 app = typer.Typer(
     name="catalog-assets",
@@ -20,6 +20,8 @@ app.command("check")(check.command)
 app.command("approve")(approve.command)
 app.command("gallery")(gallery.command)
 app.command("engines")(engines.command)
+app.command("quote")(quote.command)
+app.command("ledger")(ledger.command)
 app.command("ui")(ui.command)
 app.add_typer(models.app, name="models")
 

@@ -1,0 +1,144 @@
+"""``catalog-assets quote``: what a run would cost at most, before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalog_assets.cli.console import bad_call, print_json, stdout
+from catalog_assets.scenes.contract import EngineError, SceneRequest
+from catalog_assets.scenes.models import model_table
+from catalog_assets.scenes.prompts import category_of, compose
+from catalog_assets.scenes.routing import STUDIO, Route, route
+from catalog_assets.scenes.sizes import legal_size
+
+if TYPE_CHECKING:
+    from catalog_assets.catalogue.house import House
+    from catalog_assets.catalogue.inventory import Inventory
+    from catalog_assets.settings import Settings
+
+
+def command(
+    inventory: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with catalogue and photos.")],
+    engine: Annotated[str, typer.Option(help="Engine for scenes whose template says auto.")] = "",
+    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Say what the scenes of an inventory would cost at most; nothing is drawn and nothing is stored."""
+    from catalog_assets.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings().with_(inventory=inventory, **({"engine": engine} if engine else {}))
+    except SettingsError as error:
+        bad_call(str(error))
+    found, house = _read(settings)
+    rows = quote_rows(found, house, settings.engine, os.environ)
+    total = sum((Decimal(str(row["usd"])) for row in rows), Decimal(0))
+    if json_:
+        print_json({"total_usd": float(total), "budget_usd": float(settings.budget_usd), "rows": rows})
+    else:
+        _show(rows, total, settings.budget_usd)
+
+
+def quote_rows(found: Inventory, house: House, engine: str, env: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row per SKU and scene picture: who would draw it first and what that may cost.
+
+    A stored picture of the same request costs nothing again; the rows do not know what a store holds.
+
+    Args:
+        found: the inventory.
+        house: scene templates.
+        engine: the engine for templates that say ``auto``.
+        env: engines without a key drop out.
+    """
+    rows: list[dict[str, Any]] = []
+    for sku, item in found.items.items():
+        if not found.photos.get(sku):
+            continue
+        words = {k: str(v) for k, v in item.model_dump(exclude={"extra"}).items() if v not in (None, "")}
+        for template in house.templates_for(item.category, item.material):
+            prompt = compose(template.prompt, words, template.lock).text
+            wanted = engine if template.engine == "auto" else template.engine
+            for number, (aspect, (width, height)) in enumerate(template.all_sizes().items()):
+                name = template.name if number == 0 else f"{template.name}-{aspect.replace(':', 'x')}"
+                request = SceneRequest(
+                    sku, name, prompt, width, height, lock=template.lock, quality=template.quality
+                )
+                chosen = route(
+                    request, wanted, category=category_of(item.category), text=bool(item.label_lines), env=env
+                )
+                rows.append(_row(request, chosen, template.budget_usd))
+    return rows
+
+
+def _row(request: SceneRequest, chosen: Route, ceiling: float | None) -> dict[str, Any]:
+    spec = chosen.chain[0]
+    usd, note = Decimal(0), chosen.reason
+    if spec != STUDIO:
+        try:
+            _, model = model_table().find(spec)
+            size = legal_size(model, request.width, request.height)
+            usd = model.quote(request, size.width, size.height).usd
+            note = model.warning(datetime.now(UTC).date()) or note
+        except EngineError as error:
+            spec, note = STUDIO, f"{spec} cannot be asked: {error}"
+    if ceiling is not None and usd > Decimal(str(ceiling)):
+        spec, usd, note = STUDIO, Decimal(0), f"{spec} may cost {usd}, above the scene's budget_usd."
+    return {
+        "sku": request.sku,
+        "scene": request.scene,
+        "engine": spec.split("/")[0],
+        "model": spec.partition("/")[2],
+        "chain": list(chosen.chain),
+        "size": f"{request.width}x{request.height}",
+        "usd": float(usd),
+        "reason": note,
+    }
+
+
+def _read(settings: Settings) -> tuple[Inventory, House]:
+    from catalog_assets.catalogue.brand import BrandError
+    from catalog_assets.catalogue.house import read_house
+    from catalog_assets.catalogue.rows import CatalogueError
+    from catalog_assets.scenes.templates import TemplateError
+    from catalog_assets.stages.line import Line
+
+    def s3_client() -> Any:
+        import boto3
+
+        return boto3.client("s3")
+
+    line = Line(settings, s3_client)
+    try:
+        house = read_house(line.inventory)
+        house.validate()
+        return line.look(), house
+    except (BrandError, CatalogueError, TemplateError, FileNotFoundError) as error:
+        bad_call(str(error))
+
+
+def _show(rows: list[dict[str, Any]], total: Decimal, budget: Decimal) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("engine", "scene"):
+        table.add_column(name)
+    for name in ("pictures", "at most $"):
+        table.add_column(name, justify="right")
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        spec = f"{row['engine']}/{row['model']}".rstrip("/")
+        groups.setdefault((spec, str(row["scene"])), []).append(float(row["usd"]))
+    for (spec, scene), prices in sorted(groups.items()):
+        table.add_row(spec, scene, str(len(prices)), f"{sum(prices):.2f}")
+    stdout.print(table)
+    stdout.print(f"{len(rows)} pictures, at most ${total:.2f}", highlight=False)
+    if total > budget:
+        stdout.print(
+            f"CATALOG_BUDGET_USD is {budget}: pictures above it are drawn by the built-in studio.",
+            highlight=False,
+        )
