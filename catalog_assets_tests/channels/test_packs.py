@@ -1,12 +1,15 @@
 """Channel packs: dated rules with sources, the user's own files, and errors a person can act on."""
 
+import re
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog_assets.channels.packs import PackError, load_packs
+from catalog_assets.channels.rule import LISTING_FIELDS, QC_FIELDS
 
 TODAY = date(2026, 11, 21)
 PACKS = load_packs()
@@ -164,3 +167,17 @@ def test_a_wrong_file_is_named_with_place_and_remedy(change: tuple[str, str], wo
         load_packs({"channels/mine.toml": MINE.replace(*change, 1)})
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_files_shown_in_the_documentation_work_as_they_are() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "channels.md").read_text(encoding="utf-8")
+    own, change = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    packs = load_packs({"channels/my-shop.toml": own, "channels/amazon.toml": change})
+    shop = packs["my.shop"]
+    assert shop.rules(date(2027, 2, 28), "Clothing > Hats").min_px == (1000, 1250)
+    assert shop.rules(date(2027, 3, 1), "Clothing > Hats").min_px == (1600, 2000)
+    assert packs["amazon.main"].rules(TODAY).max_bytes == 5_000_000
+    for name in (*QC_FIELDS, *LISTING_FIELDS):
+        assert f"`{name}`" in text, f"docs/channels.md does not say what {name} is"
+    for pack in PACKS:
+        assert f"`{pack}`" in text
