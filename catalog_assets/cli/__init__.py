@@ -22,6 +22,8 @@ app.command("gallery")(gallery.command)
 app.command("engines")(engines.command)
 app.command("quote")(quote.command)
 app.command("ledger")(ledger.command)
+app.command("quote")(quote.command)
+app.command("ledger")(ledger.command)
 app.command("ui")(ui.command)
 app.add_typer(models.app, name="models")
 

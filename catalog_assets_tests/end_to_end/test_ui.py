@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from catalog_assets.orchestration.checks import CHECKS
 from catalog_assets.storage.manifest import Manifest
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.conftest import ROOT, free_port, wait_for
@@ -31,7 +32,6 @@ class Ui:
     address: str
     inventory: Store
     store: Store
-    shots: Path
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """GraphQL."""
@@ -53,6 +53,12 @@ class Ui:
     def outcome(self, stage: str, sku: str) -> str | None:
         record = Manifest(self.store).get(stage, sku)
         return record.outcome if record else None
+
+    def newest_run(self) -> tuple[str, str]:
+        """Id and status of the newest run."""
+        data = self.ask("{ runsOrError(limit: 1) { ... on Runs { results { runId status } } } }")
+        newest = data["runsOrError"]["results"][0]
+        return newest["runId"], newest["status"]
 
     def materialized(self, name: str) -> int:
         """How many SKUs Dagster counts as materialized."""
@@ -81,7 +87,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
-        running = Ui(f"http://127.0.0.1:{port}", inventory, Store(folder / "store"), ROOT / "docs" / "images")
+        running = Ui(f"http://127.0.0.1:{port}", inventory, Store(folder / "store"))
         try:
             wait_for("the UI to listen", running.listening, WAIT)
             wait_for("the code location to load", running.loaded, WAIT)
@@ -122,7 +128,7 @@ def test_a_photo_dropped_into_the_folder_becomes_a_listing_with_no_hand_on_it(ui
 
 
 @pytest.mark.browser
-def test_a_person_materializes_one_sku_and_sees_thumbnail_and_checks(ui: Ui):
+def test_a_person_materializes_one_sku_and_sees_thumbnail_and_checks(ui: Ui, tmp_path: Path):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium on this machine: install it to run the browser test")
@@ -132,26 +138,47 @@ def test_a_person_materializes_one_sku_and_sees_thumbnail_and_checks(ui: Ui):
         wait_for("both SKUs to reach listing", lambda: ui.materialized("listing") == 2, WAIT)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    shots = Path(os.environ.get("CATALOG_TEST_SCREENSHOTS", tmp_path))
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=flags)
         try:
-            page = browser.new_page(viewport={"width": 1500, "height": 950})
-            _materialize_one(page, ui)
-            _look_at_partition(page, ui, "packshot")
-            _look_at_checks(page, ui)
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.set_default_timeout(60_000)
+            _materialize_one(page, ui, shots)
+            _look_at_checks(page, ui, shots)
         finally:
             browser.close()
 
 
-def _materialize_one(page: Any, ui: Ui) -> None:
-    page.goto(f"{ui.address}/assets/packshot?view=partitions&partition=T02")
+def _materialize_one(page: Any, ui: Ui, shots: Path) -> None:
+    """From the asset's page: launch one SKU, see the run succeed, see the picture it made."""
+    address = f"{ui.address}/assets/packshot?view=partitions&partition=T02"
+    before = ui.newest_run()
+    page.goto(address)
+    page.get_by_text("Latest materialization").wait_for()
     page.get_by_role("button", name="Materialize").first.click()
-    raise NotImplementedError
+    page.get_by_role("button", name="Launch 1 run").click()
+    wait_for("the run to be launched", lambda: ui.newest_run() != before, WAIT)
+    wait_for("the run to end", lambda: ui.newest_run()[1] in ("SUCCESS", "FAILURE"), WAIT)
+    assert ui.newest_run()[1] == "SUCCESS"
+    page.goto(address)
+    page.get_by_text("Materialized", exact=True).first.wait_for()
+    picture = page.get_by_role("img", name="T02 packshot-hero")
+    picture.wait_for()
+    wait_for("the thumbnail to load", lambda: picture.evaluate("p => p.complete && p.naturalWidth > 0"))
+    page.screenshot(path=shots / "ui-packshot.png")
 
 
-def _look_at_partition(page: Any, ui: Ui, name: str) -> None:
-    raise NotImplementedError
-
-
-def _look_at_checks(page: Any, ui: Ui) -> None:
-    raise NotImplementedError
+def _look_at_checks(page: Any, ui: Ui, shots: Path) -> None:
+    """All nine checks are there by the names a person would give them."""
+    page.goto(f"{ui.address}/assets/qc_report?view=checks")
+    for name in CHECKS:
+        page.get_by_text(name, exact=True).first.wait_for()
+    page.get_by_text("Latest execution").wait_for()
+    page.screenshot(path=shots / "ui-checks.png")
+    page.goto(f"{ui.address}/assets/qc_report?view=partitions&partition=T01")
+    page.get_by_text("verdict").first.wait_for()
+    page.screenshot(path=shots / "ui-report.png")
+    page.goto(f"{ui.address}/asset-groups")
+    page.get_by_text("listing").first.wait_for()
+    page.screenshot(path=shots / "ui-lineage.png")
