@@ -90,8 +90,9 @@ def _snap(model: ModelSpec, width: int, height: int) -> LegalSize:
     if width * height * scale * scale > model.max_pixels:
         scale = math.sqrt(model.max_pixels / (width * height))
     top = model.max_edge // step * step
-    wide = min(math.ceil(width * scale / step - 1e-9) * step, top)
-    high = min(math.ceil(height * scale / step - 1e-9) * step, top)
+    least = -(-model.min_edge // step) * step
+    wide = max(least, min(math.ceil(width * scale / step - 1e-9) * step, top))
+    high = max(least, min(math.ceil(height * scale / step - 1e-9) * step, top))
     # Rounding up may have stepped over the ceiling; step the longer edge back until legal.
     while wide * high > model.max_pixels:
         wide, high = (wide - step, high) if wide >= high else (wide, high - step)
