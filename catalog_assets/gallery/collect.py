@@ -61,7 +61,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One SKU. ``state`` says how far it got, ``stage`` where it stands, ``reasons`` why it stands there."""
+    """One SKU. ``state`` says how far it got, ``stage`` where it stands, ``reasons`` why."""
 
     sku: str
     title: str
@@ -78,6 +78,7 @@ class Card:
     seconds: Mapping[str, float]
     missing: tuple[str, ...]
     listings: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
 
     def of(self, kind: Kind) -> list[Picture]:
         """Pictures of one kind, main view first."""
@@ -220,6 +221,7 @@ def _card(
         seconds={name: record.seconds for name, record in records.items()},
         missing=tuple(name for name in STAGES if name not in records),
         listings=_listings(records.get("listing")),
+        notes=_notes(records),
     )
 
 
@@ -274,6 +276,14 @@ def _listings(record: Record | None) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for name in record.files if record else ():
         parts = name.split("/")
-        if len(parts) >= 4 and parts[0] == "listing":
+        if len(parts) >= 4 and parts[0] == "listing" and not name.endswith(".json"):
             found.setdefault(parts[1], []).append(name)
     return {channel: tuple(sorted(files)) for channel, files in found.items()}
+
+
+def _notes(records: Mapping[str, Record]) -> tuple[str, ...]:
+    """What holds nothing up and is still worth knowing: scenes that did not fit, warnings of channels."""
+    scenes = records["scenes"].metadata.get("left_out") if "scenes" in records else None
+    listing = records["listing"].metadata.get("notes") if "listing" in records else None
+    said = [f"scene {name} left out: {why}" for name, why in cast("dict[str, Any]", scenes or {}).items()]
+    return (*said, *(str(note) for note in cast("list[Any]", listing or [])))

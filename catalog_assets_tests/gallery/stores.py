@@ -108,7 +108,10 @@ class Maker:
         )
         name = f"listing/shopify/{sku}/{sku}.jpg"
         self.store.write(name, self._coded("packshot", seed)[0])
-        self.stage(sku, "listing", files={name: "x"}, metadata={})
+        facts = name.replace(f"{sku}.jpg", "listing.json")
+        self.store.write(facts, b"{}")
+        notes = {"notes": [f"amazon.main: {sku} has no ASIN."]}
+        self.stage(sku, "listing", files={name: "x", facts: "y"}, metadata=notes)
 
 
 def finding(rule: str, passed: bool, message: str = "It is as it should be.", **changes) -> dict:

@@ -341,6 +341,7 @@ def test_collecting_takes_findings_of_a_picture_from_the_report(folder: Path) ->
     assert scene.candidates == ("candidates/B/counter/1.jpg", "candidates/B/counter/2.jpg")
     assert cards["B"].cost_usd == pytest.approx(0.041)
     assert cards["A"].listings == {"shopify": ("listing/shopify/A/A.jpg",)}
+    assert cards["A"].notes == ("amazon.main: A has no ASIN.",)
     assert cards["D"].missing == ("cutout", "packshot", "scenes", "qc_report", "listing")
 
 
