@@ -191,7 +191,10 @@ def _upright_columns(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDAr
         on[: low + 1] = True
     if (filled & (right >= w - 1 - slack)).sum() >= 0.4 * rows:
         on[low:] = True
-    return on & (bottom >= h - 1 - 0.45 * h)
+    # A rounded lower corner climbs away from the ground: only what runs along it counts.
+    width = min(7, w)
+    climb = np.abs(np.convolve(np.diff(bottom, prepend=bottom[0]), np.ones(width) / width, mode="same"))
+    return on & (bottom >= h - 1 - 0.45 * h) & (climb < 0.9)
 
 
 def shown_depth(depth_mm: float, view_elevation: float, camera_elevation: float) -> float:
@@ -256,6 +259,10 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     # Where the outline stands on the ground, nothing of the product is in front of it.
     front = ((contact.front_mm[picked] - contact.centre_mm) / cell - 0.5).astype(np.float32)
     opacity = (small * 255).astype(np.uint8)
+    # A band or a thin top is no deeper than what is seen of it from above.
+    tall = (
+        _vertical_runs(small > 0.06) * (px_per_slab * columns / w) / (2 * max(math.sin(view_elevation), 0.17))
+    )
     for j in range(slabs):
         row = product.y0 + (j + 0.5) * px_per_slab
         z_cells = (centre_row - row) / px_per_slab
@@ -272,11 +279,13 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             half = min((b - a) / 2 * max(ratio, 0.35), half_cells)
             power = 2.0 if ratio > 0.8 else 6.0
             reach = half * np.sqrt(np.maximum(0.0, 1.0 - np.abs(u) ** power))
+            reach = np.minimum(reach, tall[j, a:b])
             inside = np.abs(along - np.float32(offset)) <= np.maximum(reach, 0.5)[None, :]
             if offset == 0.0:
                 inside &= along >= front[None, a:b]
             window = grid[z, :, a:b]
             np.maximum(window, inside * opacity[j, a:b][None, :], out=window)
+    _fill_footprint(grid[0], along, front, half_cells)
     parts: list[Slab] = []
     for z in range(slabs + 2):
         part = _tight(grid[z], z * slab_mm)
@@ -285,6 +294,33 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     x_left, _ = camera.to_ground(product.x0 + 0.5 * w / columns, contact.front_row)
     top = max(p.z_mm for p in parts)
     return Solid(tuple(parts), cell, (x_left, contact.centre_mm - before * cell), max(top, cell))
+
+
+def _fill_footprint(
+    floor: NDArray[np.uint8], along: NDArray[np.float32], front: NDArray[np.float32], half_cells: float
+) -> None:
+    """Cover the ground from the visible lower edge to as far behind the middle, in place.
+
+    Between rounded cross-sections and the edge one sees there may be no gap: light would shine under the foot.
+    """
+    known = np.isfinite(front)
+    if not known.any():
+        return
+    opacity = int(floor.max())
+    back = np.minimum(np.maximum(-front, front + 1), half_cells)
+    inside = known[None, :] & (along >= front[None, :]) & (along <= back[None, :])
+    np.maximum(floor, np.where(inside, np.uint8(opacity), np.uint8(0)), out=floor)
+
+
+def _vertical_runs(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Length of the vertical run every cell lies in."""
+    down = np.zeros(mask.shape, np.float32)
+    up = np.zeros(mask.shape, np.float32)
+    for j in range(mask.shape[0]):
+        down[j] = (down[j - 1] + 1 if j else 1) * mask[j]
+    for j in range(mask.shape[0] - 1, -1, -1):
+        up[j] = (up[j + 1] + 1 if j < mask.shape[0] - 1 else 1) * mask[j]
+    return np.maximum(down + up - 1, 0)
 
 
 def lying_solid(product: Placed, camera: GroundCamera, thickness_mm: float) -> Solid:

@@ -106,6 +106,8 @@ class StudioEngine:
             except DoesNotFitError as refusal:
                 refusals.append(f"{name}: {refusal}")
                 continue
+            except ValueError as error:
+                raise EngineError("bad_input", f"{request.sku}: {name}: {error}") from None
             notes = picture.notes
             return SceneImage(
                 rgb=picture.rgb,

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot, plan_packshots
+from catalog_assets.imaging.resample import alpha_box
+from catalog_assets_tests.products import drawn_box, sample_cutout
+
+SKUS = ["FH-MUG-001", "FH-OIL-003", "FH-BWL-004", "FH-RNG-008", "FH-EAR-010", "FH-VAS-011", "FH-STL-013"]
+
+
+@pytest.mark.parametrize("sku", SKUS)
+def test_a_packshot_fills_the_frame_on_an_exact_background(sku: str):
+    picture = compose_packshot(sample_cutout(sku), PackshotSpec(width=1000, height=1000))
+    rgb = picture.rgb
+    height, width = rgb.shape[:2]
+    frame = np.ones((height, width), bool)
+    frame[11:-11, 11:-11] = False
+    assert (rgb[frame] == 255).all(), "the outermost pixels are not the background"
+    x0, y0, x1, y1 = alpha_box(picture.product_mask, 127)
+    fill = max((x1 - x0) / width, (y1 - y0) / height)
+    assert 0.85 <= fill <= 0.90
+    assert min(x0 / width, y0 / height, 1 - x1 / width, 1 - y1 / height) >= 0.04
+    shadow = (picture.product_mask == 0) & (rgb < 250).any(axis=2)
+    assert shadow.sum() > 200, "there is no shadow: the product floats"
+
+
+def test_the_brands_own_background_is_exact_too():
+    picture = compose_packshot(drawn_box(), PackshotSpec(width=1000, height=1250, background=(238, 233, 221)))
+    assert picture.rgb.shape == (1250, 1000, 3)
+    assert (picture.rgb[0] == (238, 233, 221)).all()
+    assert (picture.rgb[:, -1] == (238, 233, 221)).all()
+
+
+def test_the_product_is_not_enlarged_while_the_frame_can_shrink():
+    big = drawn_box(900, 1200)
+    picture = compose_packshot(big, PackshotSpec())
+    assert picture.notes["upscaled"] is False
+    assert picture.rgb.shape[0] == pytest.approx(1200 / 0.87, abs=1)
+    small = compose_packshot(drawn_box(300, 400), PackshotSpec())
+    assert small.rgb.shape == (1000, 1000, 3)
+    assert small.notes["upscaled"] == pytest.approx(870 / 400, abs=0.01)
+
+
+def test_a_packshot_keeps_the_photos_pixels_outside_the_edge():
+    rgba = sample_cutout("FH-TIN-002")
+    spec = PackshotSpec(scale=1.0, width=1400, height=1400)
+    picture = compose_packshot(rgba, spec)
+    (_, _, tx), (_, _, ty) = picture.transform
+    dx, dy = tx - round(tx), ty - round(ty)
+    assert abs(dx) < 0.51
+    assert abs(dy) < 0.51
+    solid = picture.product_mask == 255
+    assert abs(float(picture.rgb[solid].mean()) - float(rgba[rgba[..., 3] == 255][:, :3].mean())) < 0.5
+
+
+def test_views_of_a_product_share_one_scale_within_the_fill_corridor():
+    views = {"hero": drawn_box(300, 800), "side": drawn_box(150, 400), "top": drawn_box(700, 700)}
+    plans = plan_packshots(views, PackshotSpec())
+    heights = {name: (views[name].shape[0] - 80) * plan.scale for name, plan in plans.items() if plan.scale}
+    assert heights["side"] == pytest.approx(heights["hero"], rel=1e-6)
+    assert len({(p.width, p.height) for p in plans.values()}) == 1
+    for name, plan in plans.items():
+        notes = compose_packshot(views[name], plan).notes
+        assert 0.79 <= notes["fill"] <= 0.88
+
+
+def test_a_collection_stands_on_one_ground_line():
+    spec = PackshotSpec(width=1000, height=1000, ground_line=0.92)
+    bottoms = {
+        alpha_box(compose_packshot(drawn_box(*size), spec).product_mask, 127)[3]
+        for size in ((300, 200), (300, 260))
+    }
+    assert bottoms == {920}
+
+
+def test_the_same_cutout_gives_the_same_bytes():
+    rgba = sample_cutout("FH-MUG-001")
+    assert (compose_packshot(rgba).rgb == compose_packshot(rgba).rgb).all()
+
+
+def test_an_empty_cutout_is_refused_in_words():
+    with pytest.raises(ValueError, match="no pixel belongs to the product"):
+        compose_packshot(np.zeros((50, 50, 4), np.uint8))

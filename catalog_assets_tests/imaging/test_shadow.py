@@ -1,0 +1,144 @@
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from catalog_assets.imaging.ground import GroundCamera
+from catalog_assets.imaging.resample import alpha_box, place
+from catalog_assets.imaging.shadow import (
+    Light,
+    Slab,
+    Solid,
+    cast,
+    cone_directions,
+    ground_light,
+    sky_directions,
+)
+from catalog_assets.imaging.solid import find_contact, standing_solid
+from catalog_assets_tests.products import drawn_box, sample_cutout
+
+LEFT = Light(azimuth_deg=-90, elevation_deg=45, radius_deg=6, share=0.7)
+
+
+def post(height_mm: float = 100.0, side: int = 20) -> Solid:
+    cube = np.full((side, side), 255, np.uint8)
+    return Solid(
+        tuple(Slab(z, 0, 0, cube) for z in np.linspace(0, height_mm, 101)), 1.0, (0.0, 0.0), height_mm
+    )
+
+
+def centroid(blocked: np.ndarray, origin: tuple[float, float]) -> tuple[float, float]:
+    ys, xs = np.mgrid[0 : blocked.shape[0], 0 : blocked.shape[1]]
+    total = blocked.sum()
+    return origin[0] + (xs * blocked).sum() / total, origin[1] + (ys * blocked).sum() / total
+
+
+@pytest.mark.parametrize("azimuth", [-150, -90, -30, 0, 60, 120, 180])
+def test_the_shadow_falls_away_from_the_light(azimuth: float):
+    light = replace(LEFT, azimuth_deg=azimuth)
+    shadow = cast(post(), cone_directions(light, 32), reach_mm=300)
+    x, y = centroid(shadow.blocked, shadow.origin_mm)
+    across, along = x - 9.5, y - 9.5
+    away = math.degrees(math.atan2(-across, -along))
+    assert abs((away - azimuth + 180) % 360 - 180) < 3
+
+
+@pytest.mark.parametrize("elevation", [25, 45, 65])
+def test_the_shadow_is_as_long_as_the_height_over_the_tangent_of_the_elevation(elevation: float):
+    light = Light(-90, elevation, 0.2, 1.0)
+    shadow = cast(post(), cone_directions(light, 1), reach_mm=400)
+    dark = np.flatnonzero(shadow.blocked.max(axis=0) > 0.5)
+    length = shadow.origin_mm[0] + dark[-1] - 19
+    assert length == pytest.approx(100 / math.tan(math.radians(elevation)), abs=3)
+
+
+def test_the_penumbra_grows_with_the_distance_from_the_foot():
+    shadow = cast(post(side=40), cone_directions(LEFT, 128), reach_mm=300)
+
+    def edge_width(column: int) -> int:
+        profile = shadow.blocked[:, column]
+        return int(((profile > 0.1) & (profile < 0.9)).sum())
+
+    foot = round(45 - shadow.origin_mm[0])
+    assert edge_width(foot + 60) > 2 * max(1, edge_width(foot))
+
+
+def test_the_sky_darkens_the_contact_most():
+    shadow = cast(post(), sky_directions(96), reach_mm=200)
+    row = round(9.5 - shadow.origin_mm[1])
+    right = shadow.blocked[row, round(20 - shadow.origin_mm[0]) :]
+    # Half of the sky is hidden at the foot of a wall, and ever less further out.
+    assert 0.3 < right[1] < 0.6
+    assert right[1] > right[15] > right[45]
+
+
+def test_glass_casts_a_lighter_shadow_than_a_solid_thing():
+    def darkest(opacity: int) -> float:
+        slabs = tuple(replace(s, opacity=np.full_like(s.opacity, opacity)) for s in post().slabs)
+        return float(
+            cast(replace(post(), slabs=slabs), cone_directions(LEFT, 16), reach_mm=200).blocked.max()
+        )
+
+    assert darkest(80) == pytest.approx(80 / 255, abs=0.02)
+    assert darkest(255) == pytest.approx(1.0, abs=0.01)
+
+
+def placed_on_ground(rgba: np.ndarray, elevation_deg: float = 14.0):
+    """The product with its foot at row 800 of a 1000 × 1000 picture."""
+    x0, _, x1, y1 = alpha_box(rgba[..., 3])
+    scale = 400 / (y1 - alpha_box(rgba[..., 3])[1])
+    product = place(rgba, scale, 500 - scale * (x0 + x1) / 2, 800 - scale * y1, 1000, 1000)
+    camera = GroundCamera(
+        3000.0, 500.0, 800.0, math.radians(elevation_deg), 3000 * math.sin(math.radians(elevation_deg))
+    )
+    return product, camera
+
+
+@pytest.mark.parametrize("sku", ["FH-MUG-001", "FH-TIN-002", "FH-BWL-004", "FH-SOP-006", "FH-RNG-008"])
+def test_the_contact_shadow_meets_the_product_within_two_pixels(sku: str):
+    product, camera = placed_on_ground(sample_cutout(sku))
+    contact = find_contact(product, camera, 250.0)
+    solid = standing_solid(product, camera, contact, math.radians(14))
+    light = ground_light(solid, (LEFT,), camera.ground_matrix(), (1000, 1000))
+    full = np.zeros((1000, 1000), np.float32)
+    full[product.window] = product.alpha
+    bottom = int(np.flatnonzero((full > 0.5).any(axis=1))[-1])
+    columns = np.flatnonzero(full[bottom - 1] > 0.5)
+    middle = int(columns[len(columns) // 2])
+    # Under the product the ground gets almost nothing, before it almost everything: the border is the contact.
+    covered = np.flatnonzero(light[:, middle] < 0.5)
+    assert abs(int(covered[-1]) - bottom) <= 2
+    assert light[bottom + 3, middle] < light[bottom + 60, middle]
+
+
+def test_a_stool_stands_on_all_its_legs():
+    product, camera = placed_on_ground(sample_cutout("FH-STL-013"), 20.0)
+    contact = find_contact(product, camera, 330.0)
+    assert len(contact.feet) == 4
+    assert max(f.centre_mm for f in contact.feet) - min(f.centre_mm for f in contact.feet) > 100
+
+
+def test_a_mug_does_not_stand_on_its_handle():
+    product, camera = placed_on_ground(sample_cutout("FH-MUG-001"))
+    contact = find_contact(product, camera, 250.0)
+    assert len(contact.feet) == 1
+    touching = np.isfinite(contact.front_mm)
+    assert not touching[-int(0.15 * touching.size) :].any()
+
+
+def test_a_turned_box_stands_on_its_whole_lower_edge():
+    rgba = np.zeros((600, 500, 4), np.uint8)
+    outline = np.array([[60, 60], [440, 60], [440, 500], [330, 560], [60, 470]], np.int32)
+    cv2.fillPoly(rgba, [outline], (180, 150, 140, 255))
+    product, camera = placed_on_ground(rgba)
+    contact = find_contact(product, camera, 100.0)
+    assert np.isfinite(contact.front_mm).mean() > 0.9
+
+
+def test_shadow_costs_do_not_grow_with_the_pictures_size():
+    product, camera = placed_on_ground(drawn_box())
+    contact = find_contact(product, camera, 150.0)
+    solid = standing_solid(product, camera, contact, math.radians(14))
+    assert sum(s.opacity.size for s in solid.slabs) < 112 * 150 * 400
