@@ -163,7 +163,8 @@ def _candidates(names: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
         parts = name.split("/")
         if len(parts) == 4 and parts[3].rsplit(".", 1)[-1].lower() in ("jpg", "jpeg", "png", "webp"):
             found.setdefault((parts[1], parts[2]), []).append(name)
-    return {key: tuple(sorted(files)) for key, files in found.items()}
+    # Attempts are numbered: 10 comes after 9.
+    return {key: tuple(sorted(files, key=lambda f: (len(f), f))) for key, files in found.items()}
 
 
 def _card(
