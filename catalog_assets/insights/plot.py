@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _GREEN, _AMBER, _RED, _GREY, _BLUE = "#3f7d5a", "#d9a441", "#b5482a", "#b9bdb8", "#4a6f93"
 _MOST_CATEGORIES = 16
+_LEAST_ROWS = 8
 
 
 def plot_insights(by_rule: pl.DataFrame, by_category: pl.DataFrame, by_stage: pl.DataFrame) -> bytes:
@@ -62,12 +63,14 @@ def _stages(axes: Axes, by_stage: pl.DataFrame) -> None:
         axes.text(median, place, label, va="center", fontsize=8, color="#333333")
     axes.set_yticks(places, names)
     axes.margins(x=0.28)
-    _dress(axes, "Time per SKU by stage", "seconds (median)")
+    _dress(axes, "Time per SKU by stage", "seconds (median)", len(names))
 
 
 def _stacked(
     axes: Axes, frame: pl.DataFrame, label: str, parts: list[tuple[str, str, str]], title: str, unit: str
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     places = list(range(frame.height))
     left = [0] * frame.height
     for column, said, colour in parts:
@@ -80,14 +83,16 @@ def _stacked(
     axes.set_yticks(places, names)
     if frame.height:
         axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
-    _dress(axes, title, unit)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _dress(axes, title, unit, frame.height)
 
 
-def _dress(axes: Axes, title: str, unit: str) -> None:
+def _dress(axes: Axes, title: str, unit: str, rows: int) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.set_xlabel(unit, fontsize=8, loc="right")
     axes.tick_params(labelsize=8, length=0)
-    axes.invert_yaxis()
+    # The first row on top, and a few rows are not blown up to fill the panel.
+    axes.set_ylim(max(rows, _LEAST_ROWS) - 0.5, -0.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#e4e6e3", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -171,6 +171,9 @@ def _headline(skus: pl.DataFrame, records: pl.DataFrame) -> str:
     sentence = f"{skus.height} SKUs have a report: {counts}."
     if approved:
         sentence += f" A person approved {approved} that did not pass by themselves."
+    failed = set(records.filter(pl.col("outcome") == "failed")["sku"]) - set(skus["sku"])
+    if failed:
+        sentence += f" {len(failed)} more failed before they had one."
     touched = records["sku"].n_unique()
     if touched:
         per_sku = float(records["seconds"].sum()) / touched

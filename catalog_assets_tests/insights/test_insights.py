@@ -37,9 +37,7 @@ REPORTS = [
     ),
     report("B", "fail", [finding("silhouette", False), finding("fill", False, severity="warn")]),
     report("C", "review", [finding("silhouette", False, measured=None), finding("fill", True)]),
-    report(
-        "D", "fail", [finding("silhouette", False)], category="Rings", approved=True, collection="Dew"
-    ),
+    report("D", "fail", [finding("silhouette", False)], category="Rings", approved=True, collection="Dew"),
 ]
 
 
@@ -118,6 +116,11 @@ def test_time_and_cost_are_added_up_by_stage_in_the_order_of_the_line() -> None:
     assert round(stages["cost_usd"].to_list()[1], 6) == 0.06
     assert round(stages["cost_per_sku"].to_list()[1], 6) == 0.03
     assert "cost $0.0300 ($0.06 in all)" in summarise(REPORTS, records).markdown
+
+
+def test_a_sku_that_failed_before_its_report_is_not_forgotten() -> None:
+    records = [record("A", "cutout", 1.0), record("Z", "raw_photo", 0.1, outcome="failed")]
+    assert "1 more failed before they had one." in summarise(REPORTS, records).markdown
 
 
 def test_a_category_cannot_break_the_table() -> None:
