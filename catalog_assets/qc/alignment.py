@@ -51,17 +51,32 @@ def invert(transform: Matrix) -> Matrix:
     return np.asarray(cv2.invertAffineTransform(transform), dtype=np.float64)
 
 
+def to_corners(transform: Matrix) -> Matrix:
+    """From the pixel-centre convention of noted placements (centres at whole numbers) to ours (at +0.5)."""
+    moved = np.array(transform, dtype=np.float64)
+    moved[:, 2] += 0.5 - moved[:, :2] @ np.array([0.5, 0.5])
+    return moved
+
+
+def to_centres(transform: Matrix) -> Matrix:
+    """The inverse of :func:`to_corners`."""
+    moved = np.array(transform, dtype=np.float64)
+    moved[:, 2] += moved[:, :2] @ np.array([0.5, 0.5]) - 0.5
+    return moved
+
+
 def chain(second: Matrix, first: Matrix) -> Matrix:
     """The 2×3 affine that applies ``first``, then ``second``."""
     a = np.vstack([second, [0, 0, 1]]) @ np.vstack([first, [0, 0, 1]])
     return a[:2]
 
 
-def resample(pixels: NDArray, transform: Matrix, size: tuple[int, int], border: int | float = 0) -> NDArray:
+def resample(pixels: NDArray, transform: Matrix, size: tuple[int, int], *, edge: bool = False) -> NDArray:
     """Warp by ``transform`` (source to target px) onto a (width, height) canvas without aliasing.
 
     Reductions are prefiltered by area averaging (the box filter every resizer approximates), the rest is
-    cubic for enlargements and linear otherwise. Pixel centres are at +0.5 in both spaces.
+    cubic for enlargements and linear otherwise. Pixel centres are at +0.5 in both spaces. Beyond the source
+    there is 0, or with ``edge`` its outermost pixels again.
     """
     scale = scale_of(transform)
     to_source = invert(transform)
@@ -73,7 +88,7 @@ def resample(pixels: NDArray, transform: Matrix, size: tuple[int, int], border: 
     x1, y1 = np.minimum(np.ceil(spread.max(axis=0)).astype(int) + 4, [w, h])
     if x1 - x0 < 1 or y1 - y0 < 1:
         shape = (size[1], size[0], *pixels.shape[2:])
-        return np.full(shape, border, dtype=pixels.dtype)
+        return np.zeros(shape, dtype=pixels.dtype)
     part = pixels[y0:y1, x0:x1]
     moved = transform.copy()
     moved[:, 2] += transform[:, :2] @ np.array([x0, y0], dtype=np.float64)
@@ -92,8 +107,7 @@ def resample(pixels: NDArray, transform: Matrix, size: tuple[int, int], border: 
         half,
         size,
         flags=how,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(border,) * 4,
+        borderMode=cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT,
     )
 
 
@@ -151,6 +165,42 @@ def light_of(gains: NDArray[np.floating]) -> Light:
     return Light((a, b, c), float(np.log2(luminance)), (float(lab[1]), float(lab[2])))
 
 
+class Cut:
+    """A cutout made ready for many comparisons.
+
+    Attributes:
+        rgba: (H, W, 4) uint8, as given.
+        box: the product's box in cutout px.
+        origin: (x, y) of the two crops below in cutout px.
+        alpha: (h, w) uint8, the matte around the product.
+        colours: (h, w, 3) uint8, the product's colours carried on past its outline, so that resampling
+            never mixes in what lies under the transparent part of the file.
+    """
+
+    def __init__(self, rgba: Bytes) -> None:
+        self.rgba = rgba
+        self.box = product_box(rgba[..., 3])
+        x0, y0, x1, y1 = self.box
+        pad = 8
+        self.origin = (max(0, x0 - pad), max(0, y0 - pad))
+        part = rgba[self.origin[1] : y1 + pad, self.origin[0] : x1 + pad]
+        self.alpha: Bytes = np.ascontiguousarray(part[..., 3])
+        known = self.alpha > 127
+        filled = fill_in(part[..., :3].astype(np.float32), known)
+        self.colours: Bytes = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+
+    @property
+    def long_side(self) -> int:
+        """Longer side of the product's box, cutout px."""
+        x0, y0, x1, y1 = self.box
+        return max(x1 - x0, y1 - y0, 1)
+
+
+def canvas_scale(cut: Cut, transform: Matrix, side: int) -> float:
+    """Canvas px per cutout px: the coarser of the two resolutions, the product at most ``side`` long."""
+    return min(1.0, scale_of(transform), side / cut.long_side)
+
+
 class AlignedPair:
     """Cutout and picture resampled to one canvas.
 
@@ -166,7 +216,7 @@ class AlignedPair:
 
     def __init__(
         self,
-        cutout: Bytes,
+        cut: Cut,
         rgb: Bytes,
         transform: Matrix,
         *,
@@ -177,14 +227,14 @@ class AlignedPair:
         """Resample both.
 
         Args:
-            cutout: (H, W, 4) uint8 straight alpha.
+            cut: the cutout.
             rgb: (h, w, 3) uint8.
             transform: cutout px to picture px.
             side: longest side of ``box`` on the canvas, at most.
             box: part of the cutout to look at, cutout px; default the whole product.
             margin: canvas beyond the box, share of its longer side.
         """
-        x0, y0, x1, y1 = box or product_box(cutout[..., 3])
+        x0, y0, x1, y1 = box or cut.box
         long = max(x1 - x0, y1 - y0, 1)
         self.picture_scale = scale_of(transform)
         self.scale = min(1.0, self.picture_scale, side / long)
@@ -197,14 +247,11 @@ class AlignedPair:
             [[self.scale, 0, (pad - x0) * self.scale], [0, self.scale, (pad - y0) * self.scale]]
         )
         self.from_picture = chain(self.to_canvas, invert(transform))
-        alpha8 = cutout[..., 3]
-        weight = (alpha8.astype(np.float32) / 255.0)[..., None]
-        # Premultiplied, so that what lies beyond the outline in the file does not bleed in.
-        premultiplied = np.concatenate([cutout[..., :3].astype(np.float32) / 255.0 * weight, weight], axis=2)
-        warped = np.clip(resample(premultiplied, self.to_canvas, size), 0, 1)
-        self.alpha: Floats = warped[..., 3]
-        colours = warped[..., :3] / np.maximum(self.alpha, 1e-3)[..., None]
-        self.reference: Floats = fill_in(np.clip(colours, 0, 1), self.alpha > 0.5)
+        from_crop = self.to_canvas.copy()
+        from_crop[:, 2] += self.scale * np.array(cut.origin, dtype=np.float64)
+        self.alpha: Floats = resample(cut.alpha, from_crop, size).astype(np.float32) / 255.0
+        colours = resample(cut.colours, from_crop, size, edge=True)
+        self.reference: Floats = colours.astype(np.float32) / 255.0
         self.picture: Floats = resample(rgb, self.from_picture, size).astype(np.float32) / 255.0
         h, w = rgb.shape[:2]
         inside = np.full((h, w), 255, np.uint8)
@@ -242,9 +289,10 @@ class AlignedPair:
         Log-ratios of linear light are averaged with a Cauchy weight (scale 0.1), so that shadows across
         the product, changed materials and reprinted labels do not pull it.
         """
-        pick = self.solid
-        ref = to_linear_float(self.reference[pick])
-        pic = to_linear_float(self.picture[pick])
+        pick = np.flatnonzero(self.solid.ravel())
+        pick = pick[:: max(1, len(pick) // 9000)]
+        ref = to_linear_float(self.reference.reshape(-1, 3)[pick])
+        pic = to_linear_float(self.picture.reshape(-1, 3)[pick])
         usable = (
             (ref.min(axis=1) > 0.004)
             & (ref.max(axis=1) < 0.96)
@@ -253,8 +301,7 @@ class AlignedPair:
         )
         if int(usable.sum()) < 50:
             return light_of(np.ones(3))
-        step = max(1, int(usable.sum()) // 20000)
-        ratio = np.log(pic[usable][::step] / ref[usable][::step])
+        ratio = np.log(pic[usable] / ref[usable])
         centre = np.median(ratio, axis=0)
         for _ in range(6):
             distance = np.linalg.norm(ratio - centre, axis=1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.decode import FileFacts
-from catalog_assets.qc.alignment import AlignedPair, Bytes
+from catalog_assets.qc.alignment import AlignedPair, Bytes, Cut, Matrix, canvas_scale, to_corners
 from catalog_assets.qc.findings import Box, Finding, Severity
 from catalog_assets.qc.registration import Match
 from catalog_assets.qc.rules import ChannelRules, Limits
@@ -85,14 +85,20 @@ class Case:
     """
 
     picture: Picture
-    cutout: Bytes
+    cut: Cut
     photo: Bytes | None
     expect: Expectation
     limits: Limits
     channels: tuple[ChannelRules, ...]
     read_text: TextReader | None
     match: Match | None = None
-    _pairs: dict[int, AlignedPair] = field(default_factory=dict[int, AlignedPair])
+    _pairs: dict[float, AlignedPair] = field(default_factory=dict[float, AlignedPair])
+
+    @cached_property
+    def noted(self) -> Matrix | None:
+        """The noted placement in the convention of :mod:`alignment` (pixel centres at +0.5)."""
+        hint = self.expect.transform_hint
+        return None if hint is None else to_corners(np.asarray(hint, dtype=np.float64))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -145,9 +151,10 @@ class Case:
     def pair(self, side: int = 1000) -> AlignedPair:
         """The shared canvas at one of a few sizes, built once each."""
         assert self.match is not None
-        if side not in self._pairs:
-            self._pairs[side] = AlignedPair(self.cutout, self.picture.rgb, self.match.transform, side=side)
-        return self._pairs[side]
+        scale = canvas_scale(self.cut, self.match.transform, side)
+        if scale not in self._pairs:
+            self._pairs[scale] = AlignedPair(self.cut, self.picture.rgb, self.match.transform, side=side)
+        return self._pairs[scale]
 
     def severity(self, rule: str, default: Severity = "block") -> Severity:
         """The strictest severity any channel asks for; ``default`` without channels."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.qc import edges, frame, shape, technical
-from catalog_assets.qc.alignment import product_box
+from catalog_assets.qc.alignment import Cut, product_box
 from catalog_assets.qc.case import (
     Case,
     Expectation,
@@ -78,7 +78,7 @@ def check_picture(
     _refuse_nonsense(picture.rgb, cutout_rgba, photo_rgb)
     case = Case(
         picture=picture,
-        cutout=cutout_rgba,
+        cut=Cut(cutout_rgba),
         photo=photo_rgb,
         expect=expect or Expectation(),
         limits=limits or Limits(),
@@ -87,7 +87,7 @@ def check_picture(
     )
     timings: dict[str, float] = {}
     with _timed(timings, "registration"):
-        registration, case.match = register(cutout_rgba, picture.rgb, case.expect.transform_hint)
+        registration, case.match = register(case.cut, picture.rgb, case.noted)
     findings = [_product_found(case, registration)]
     identified = case.match is not None and registration.confidence >= case.limits.registration
     if not identified:

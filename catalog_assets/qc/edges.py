@@ -10,7 +10,7 @@ from catalog_assets.qc.alignment import AlignedPair, Mask, bounding_box, resampl
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
 
-_SIDE = 1000
+_SIDE = 700
 
 
 def halo(case: Case) -> list[Finding]:
@@ -145,9 +145,9 @@ def _openings(pair: AlignedPair) -> list[Mask] | None:
 
 def _old_background(case: Case, pair: AlignedPair) -> np.ndarray | None:
     """The photo's own pixels on the canvas in CIE Lab: from the photo, else from under the cutout's matte."""
-    source = case.photo if case.photo is not None else case.cutout[..., :3]
+    source = case.photo if case.photo is not None else case.cut.rgba[..., :3]
     if case.photo is None:
-        hidden = source[case.cutout[..., 3] == 0]
+        hidden = source[case.cut.rgba[..., 3] == 0]
         # Many tools write black or white under the transparent part; that says nothing.
         if len(hidden) == 0 or float(hidden[:: max(1, len(hidden) // 2000)].std(axis=0).max()) < 3:
             return None
@@ -178,8 +178,21 @@ def _filled(
     telling = apart > 10
     if int(telling.sum()) < 15:
         return None
-    nearer = np.linalg.norm(seen - before, axis=1) < 0.6 * np.linalg.norm(seen - new, axis=1)
-    return float(nearer[telling].mean())
+    to_old = np.linalg.norm(seen - before, axis=1)
+    # Being nearer to the old background than to a guess at the new one is not enough: it must be it.
+    reach = 4.0
+    if float(before[:, 0].std()) > 3:
+        # A textured old background must be there with its texture.
+        if _correlation(seen[:, 0], before[:, 0]) < 0.5:
+            return 0.0
+        reach = 10.0
+    old_there = (to_old < 0.6 * np.linalg.norm(seen - new, axis=1)) & (to_old < reach)
+    return float(old_there[telling].mean())
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    a, b = one - one.mean(), other - other.mean()
+    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))
 
 
 def _seen_through(pair: AlignedPair) -> np.ndarray:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from catalog_assets.imaging.colour import delta_e
-from catalog_assets.qc.alignment import AlignedPair, Bytes
+from catalog_assets.qc.alignment import AlignedPair, Bytes, Cut, to_corners
 from catalog_assets.qc.findings import Finding, PictureReport
 
 _PANEL = 620
@@ -52,7 +52,7 @@ def _pair(picture: Bytes, cutout: Bytes, report: PictureReport) -> AlignedPair |
     rows = report.registration.transform
     if not report.registration.found or rows is None:
         return None
-    return AlignedPair(cutout, picture, np.array(rows, dtype=np.float64), side=_PANEL)
+    return AlignedPair(Cut(cutout), picture, to_corners(np.array(rows)), side=_PANEL)
 
 
 def _eight_bit(rgb: NDArray[Any]) -> Bytes:
@@ -134,6 +134,6 @@ def _line(finding: Finding) -> tuple[str, tuple[int, int, int]]:
         ink = _GREEN if finding.passed else _RED if finding.severity == "block" else _AMBER
         value = f"{finding.measured:.4g}" if isinstance(finding.measured, float) else str(finding.measured)
     # The font that comes with Pillow has no Greek.
-    message = finding.message.replace("Δ", "d")
+    message = finding.message.replace("Δ", "d").replace("×", "x")
     text = f"{mark:<3} {finding.rule:<14} {value} {finding.unit.replace('Δ', 'd')}  -  {message}"
     return (text if len(text) < 150 else text[:147] + "..."), ink

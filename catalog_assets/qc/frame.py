@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.qc.alignment import Bytes, Mask, bounding_box, product_box, resample, scale_of
+from catalog_assets.imaging.colour import to_lab
+from catalog_assets.qc.alignment import Bytes, Mask, bounding_box, resample, scale_of
 from catalog_assets.qc.case import Case, Reading, worst
 from catalog_assets.qc.findings import Box, Finding
+from catalog_assets.qc.shadow import shadow_of
 
 _SIDE = 700
 _RING = 0.015
@@ -48,9 +50,9 @@ def place(case: Case) -> Placement:
     transform = case.match.transform.copy()
     transform[0] *= size[0] / width
     transform[1] *= size[1] / height
-    alpha = case.cutout[..., 3]
+    alpha = case.cut.rgba[..., 3]
     projected = resample(alpha, transform, size)
-    x0, y0, x1, y1 = product_box(alpha)
+    x0, y0, x1, y1 = case.cut.box
     ys, xs = np.nonzero(alpha[y0:y1, x0:x1] > 32)
     step = max(1, len(xs) // 20000)
     points = np.column_stack([xs[::step] + x0 + 0.5, ys[::step] + y0 + 0.5])
@@ -203,7 +205,7 @@ def background(case: Case, placement: Placement) -> list[Finding]:
     readings: list[Reading] = []
     if ring.any():
         readings.extend(_edge_readings(case, small, deviation, ring, limit))
-    residue, where = _residue(off, deviation, near, ring, placement.mask)
+    residue, where = _residue(placement.small, wanted, deviation, near, placement.mask)
     share = residue / (width * height)
     readings.append(
         Reading(
@@ -272,18 +274,11 @@ def _edge_readings(
 
 
 def _residue(
-    off: NDArray[np.int16], deviation: NDArray[np.int16], near: Mask, ring: Mask, product: Mask
+    small: Bytes, wanted: tuple[int, int, int], deviation: NDArray[np.int16], near: Mask, product: Mask
 ) -> tuple[int, Box | None]:
     """Pixels of marks that are not shadow, at the small scale, and the box of the largest."""
     marks = (deviation > 6) & ~near
-    darker = off.max(axis=2) <= 2
-    neutral = np.ptp(off, axis=2) <= 3 + 0.3 * deviation
-    soft = cv2.GaussianBlur(deviation.astype(np.float32), (0, 0), 1.0)
-    steep = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(soft, cv2.CV_32F, 0, 1) / 8)
-    # Contact shadows fall off within a few pixels right under the product; further out they are smooth.
-    away = cv2.distanceTransform((~product).astype(np.uint8), cv2.DIST_L2, 3)
-    calm = steep < np.maximum(2.0, 14.0 - 0.6 * away)
-    shadow = marks & darker & neutral & calm
+    shadow = marks & shadow_of(to_lab(small), to_lab(np.array([[wanted]], dtype=np.uint8))[0, 0], product)
     count, labels = cv2.connectedComponents((shadow | near).astype(np.uint8))
     joined = np.zeros(count, dtype=bool)
     joined[np.unique(labels[near])] = True

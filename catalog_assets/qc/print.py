@@ -42,8 +42,8 @@ class Print:
 
 def photo_print(case: Case) -> Print:
     """Find the lines of print on the cutout's own pixels."""
-    cutout = case.cutout
-    x0, y0, x1, y1 = product_box(cutout[..., 3])
+    cutout = case.cut.rgba
+    x0, y0, x1, y1 = case.cut.box
     long = max(x1 - x0, y1 - y0)
     scale = min(2.0, _FIND_SIDE / long)
     size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
@@ -180,10 +180,10 @@ def logo(case: Case) -> list[Finding]:
     mark = case.expect.logo_rgba
     if mark is None:
         return []
-    place = find_logo(case.cutout, mark)
+    place = find_logo(case.cut.rgba, mark)
     if place is None:
         return []
-    pair = AlignedPair(case.cutout, case.picture.rgb, _transform(case), side=240, box=place, margin=0.15)
+    pair = AlignedPair(case.cut, case.picture.rgb, _transform(case), side=240, box=place, margin=0.15)
     limit = case.limits.logo_difference
     if min(pair.size) < 14:
         return []  # a handful of pixels; the label as a whole is still compared

@@ -24,19 +24,20 @@ from numpy.typing import NDArray
 from catalog_assets.qc.alignment import (
     AlignedPair,
     Bytes,
+    Cut,
     Floats,
     Matrix,
     chain,
     invert,
-    product_box,
     scale_of,
+    to_centres,
 )
 from catalog_assets.qc.findings import Registration
 
 MAX_ROTATION = 20.0
 """Degrees; a product turned further stands differently and is not taken as the same placement."""
 
-_FEATURE_SIDE = 900
+_FEATURE_SIDE = 800
 _SCORE_SIDE = 320
 _TEMPLATE_SIDE = 192
 _ENOUGH = 0.55
@@ -57,11 +58,11 @@ class Match:
     inliers: int = 0
 
 
-def register(cutout: Bytes, rgb: Bytes, hint: Matrix | None = None) -> tuple[Registration, Match | None]:
-    """Find ``cutout`` (H, W, 4 straight alpha) in ``rgb`` (h, w, 3), both uint8 sRGB.
+def register(cut: Cut, rgb: Bytes, hint: Matrix | None = None) -> tuple[Registration, Match | None]:
+    """Find a cutout in ``rgb`` (h, w, 3) uint8 sRGB.
 
     Args:
-        cutout: the product; must have visible pixels.
+        cut: the product; must have visible pixels.
         rgb: the picture.
         hint: 2×3 cutout px to picture px, where the compositor says it put the product.
 
@@ -71,15 +72,15 @@ def register(cutout: Bytes, rgb: Bytes, hint: Matrix | None = None) -> tuple[Reg
     """
     best: Match | None = None
     if hint is not None:
-        best = refine(cutout, rgb, np.asarray(hint, dtype=np.float64), "noted placement")
+        best = refine(cut, rgb, np.asarray(hint, dtype=np.float64), "noted placement")
         if best is not None and best.score >= _ENOUGH:
             return _report(best), best
-    for guess, inliers in _by_features(cutout, rgb):
-        best = _better(best, refine(cutout, rgb, guess, "features", inliers))
+    for guess, inliers in _by_features(cut, rgb):
+        best = _better(best, refine(cut, rgb, guess, "features", inliers))
     if best is None or best.score < _ENOUGH:
-        for guess in _by_template(cutout, rgb):
-            best = _better(best, refine(cutout, rgb, guess, "outline"))
-            if best is not None and best.score > 0.8:
+        for guess in _by_template(cut, rgb):
+            best = _better(best, refine(cut, rgb, guess, "outline"))
+            if best is not None and best.score > 0.75:
                 break
     if best is None:
         return Registration(found=False, message="The product could not be found in the picture."), None
@@ -96,7 +97,7 @@ def _report(match: Match) -> Registration:
     a = match.transform[:, :2]
     mirrored = bool(np.linalg.det(a) < 0)
     upright = a @ np.diag([-1.0, 1.0]) if mirrored else a
-    rows = [tuple(float(v) for v in row) for row in match.transform]
+    rows = [tuple(float(v) for v in row) for row in to_centres(match.transform)]
     return Registration(
         found=True,
         confidence=round(match.score, 3),
@@ -116,20 +117,22 @@ def _flip(cutout_width: int) -> Matrix:
     return np.array([[-1.0, 0.0, float(cutout_width)], [0.0, 1.0, 0.0]])
 
 
-def _by_features(cutout: Bytes, rgb: Bytes) -> list[tuple[Matrix, int]]:
+def _by_features(cut: Cut, rgb: Bytes) -> list[tuple[Matrix, int]]:
     """Similarities supported by matching features, best first; straight and mirrored."""
-    x0, y0, x1, y1 = product_box(cutout[..., 3])
-    crop = cutout[y0:y1, x0:x1]
+    x0, y0, x1, y1 = cut.box
+    crop = cut.rgba[y0:y1, x0:x1]
     ref, ref_scale = _shrunk(crop, _FEATURE_SIDE * 2 // 3)
     pic, pic_scale = _shrunk(rgb, _FEATURE_SIDE)
     engine: Any = cv2  # the stubs leave out SIFT
-    sift = engine.SIFT_create(nfeatures=1500, contrastThreshold=0.025)
+    sift = engine.SIFT_create(nfeatures=1000, contrastThreshold=0.025)
     pic_keys, pic_words = sift.detectAndCompute(cv2.cvtColor(pic, cv2.COLOR_RGB2GRAY), None)
     if pic_words is None or len(pic_keys) < 8:
         return []
     where = np.array([k.pt for k in pic_keys], dtype=np.float64)
     found: list[tuple[Matrix, int]] = []
     for mirrored in (False, True):
+        if mirrored and found and found[0][1] >= 25:
+            break  # a mirrored product does not match straight this well
         view = np.ascontiguousarray(ref[:, ::-1]) if mirrored else ref
         mask = cv2.erode((view[..., 3] > 200).astype(np.uint8) * 255, np.ones((5, 5), np.uint8))
         keys, words = sift.detectAndCompute(cv2.cvtColor(view[..., :3], cv2.COLOR_RGB2GRAY), mask)
@@ -185,10 +188,10 @@ def _orientation(rgb: Floats) -> Floats:
     return np.dstack([weight * np.cos(angle), weight * np.sin(angle)]).astype(np.float32)
 
 
-def _by_template(cutout: Bytes, rgb: Bytes) -> list[Matrix]:
+def _by_template(cut: Cut, rgb: Bytes) -> list[Matrix]:
     """The few most likely placements by outline, best first."""
-    x0, y0, x1, y1 = product_box(cutout[..., 3])
-    crop = cutout[y0:y1, x0:x1].astype(np.float32) / 255.0
+    x0, y0, x1, y1 = cut.box
+    crop = cut.rgba[y0:y1, x0:x1].astype(np.float32) / 255.0
     pic, pic_scale = _shrunk(rgb, _TEMPLATE_SIDE)
     field = _orientation(pic.astype(np.float32) / 255.0)
     strength = np.hypot(field[..., 0], field[..., 1])
@@ -262,22 +265,22 @@ def _template(view: Floats, turned: Matrix, size: tuple[int, int]) -> Floats:
 # --- refinement and score --------------------------------------------------------------------------------
 
 
-def refine(cutout: Bytes, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -> Match | None:
+def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -> Match | None:
     """Improve a guess to a fraction of a pixel and score it; None when it leaves nothing to compare."""
     transform = guess
     affine = guess
-    for side, steps in ((_SCORE_SIDE // 2, 40), (_SCORE_SIDE, 30), (_SCORE_SIDE * 2, 15)):
-        pair = AlignedPair(cutout, rgb, transform, side=side, margin=0.1)
+    for side, steps in ((_SCORE_SIDE // 2, 40), (_SCORE_SIDE, 30), (_SCORE_SIDE * 3 // 2, 10)):
+        pair = AlignedPair(cut, rgb, transform, side=side, margin=0.1)
         if min(pair.size) < 12 or float((pair.solid & pair.valid).sum()) < 20:
             return None
         change = _ecc(pair, steps)
         if change is not None:
             affine = chain(chain(invert(pair.from_picture), change), pair.to_canvas)
-            moved = _nearest_similarity(affine, cutout)
+            moved = _nearest_similarity(affine, cut)
             if not _plausible(moved, guess):
                 break
             transform = moved
-    score = score_of(AlignedPair(cutout, rgb, transform, side=_SCORE_SIDE, margin=0.1))
+    score = score_of(AlignedPair(cut, rgb, transform, side=_SCORE_SIDE, margin=0.1))
     return Match(transform, affine, score, method, inliers)
 
 
@@ -324,9 +327,9 @@ def _ecc(pair: AlignedPair, steps: int) -> Matrix | None:
     return change
 
 
-def _nearest_similarity(affine: Matrix, cutout: Bytes) -> Matrix:
+def _nearest_similarity(affine: Matrix, cut: Cut) -> Matrix:
     """Least-squares similarity (mirroring kept) to an affine over the corners of the product's box."""
-    x0, y0, x1, y1 = product_box(cutout[..., 3])
+    x0, y0, x1, y1 = cut.box
     points = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
     targets = points @ affine[:, :2].T + affine[:, 2]
     mirror = np.linalg.det(affine[:, :2]) < 0
@@ -369,9 +372,9 @@ def score_of(pair: AlignedPair) -> float:
     return shape * float(np.clip(colour / 0.7, 0, 1))
 
 
-def hint_shift(match: Match, hint: NDArray[np.floating], cutout: Bytes) -> float:
+def hint_shift(match: Match, hint: NDArray[np.floating], cut: Cut) -> float:
     """How far the product stands from the noted place: mean corner distance as % of its diagonal there."""
-    x0, y0, x1, y1 = product_box(cutout[..., 3])
+    x0, y0, x1, y1 = cut.box
     points = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
     noted = np.asarray(hint, dtype=np.float64)
     here = points @ match.transform[:, :2].T + match.transform[:, 2]

@@ -19,6 +19,7 @@ from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box,
 from catalog_assets.qc.case import Case, Reading, worst
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.registration import hint_shift
+from catalog_assets.qc.shadow import shadow_of
 
 _SIDE = 500
 
@@ -75,8 +76,8 @@ def geometry(case: Case) -> list[Finding]:
             pair.to_picture_box(warp.box, case.size) if warp.box else None,
         )
     )
-    if case.expect.transform_hint is not None:
-        shift = hint_shift(match, case.expect.transform_hint, case.cutout)
+    if case.noted is not None:
+        shift = hint_shift(match, case.noted, case.cut)
         readings.append(
             Reading(
                 shift / limits.placement,
@@ -123,12 +124,17 @@ def local_warp(pair: AlignedPair, first: np.ndarray) -> Warp:
     engine: Any = cv2  # OpenCV's stubs leave out the optical flow classes
     flow_of = engine.DISOpticalFlow_create(engine.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = flow_of.calc(wanted, seen, None)
+    back = flow_of.calc(seen, wanted, None)
     grey = cv2.GaussianBlur(cv2.cvtColor(pair.predicted, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
     gx = cv2.Sobel(grey, cv2.CV_32F, 1, 0) / 8
     gy = cv2.Sobel(grey, cv2.CV_32F, 0, 1) / 8
     m = np.hypot(gx, gy)
     near = cv2.dilate((pair.alpha > 0.5).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    ys, xs = np.nonzero((m > 0.02) & near & pair.valid)
+    # Where the way there and the way back disagree (glass, repeating texture, new content) nothing was followed.
+    rows_of, columns_of = np.mgrid[: m.shape[0], : m.shape[1]].astype(np.float32)
+    returned = cv2.remap(back, columns_of + flow[..., 0], rows_of + flow[..., 1], cv2.INTER_LINEAR)
+    followed = np.linalg.norm(flow + returned, axis=2) < 0.7
+    ys, xs = np.nonzero((m > 0.02) & near & pair.valid & followed)
     if len(ys) < 80:
         linear = first[:, :2]
         return Warp(_stretch(linear), 0.0, 0.0, None)
@@ -329,12 +335,9 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
     beyond &= cv2.dilate((pair.alpha > 0.05).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
     if plain is not None:
         base = to_lab(np.asarray(plain, dtype=np.float32).reshape(1, 1, 3) / 255.0)[0, 0]
-        off = pair.lab_picture - base
-        chroma = np.hypot(off[..., 1], off[..., 2])
-        soft = cv2.GaussianBlur(pair.lab_picture[..., 0], (0, 0), 1.5)
-        steep = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(soft, cv2.CV_32F, 0, 1) / 8)
-        shadow = (off[..., 0] < 2) & (chroma < 4 + 0.12 * np.abs(off[..., 0])) & (steep < 3.0)
-        marks = beyond & (np.abs(off[..., 0]) + chroma > 12) & ~shadow
+        off = np.abs(pair.lab_picture - base)
+        shadow = shadow_of(pair.lab_picture, base, pair.alpha > 0.3)
+        marks = beyond & (off[..., 0] + np.hypot(off[..., 1], off[..., 2]) > 12) & ~shadow
     else:
         outward = to_lab(pair.lit)
         far_known = ~cv2.dilate(

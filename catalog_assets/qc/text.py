@@ -245,8 +245,8 @@ def stray_lines(case: Case) -> list[tuple[PrintedLine, np.ndarray]]:
     size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
     grey = _luma(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else rgb)
     transform = case.match.transform * scale
-    alpha = resample(case.cutout[..., 3], transform, size)
-    reach = max(5, round(0.03 * scale_of(transform) * max(case.cutout.shape[:2])))
+    alpha = resample(case.cut.rgba[..., 3], transform, size)
+    reach = max(5, round(0.03 * scale_of(transform) * max(case.cut.rgba.shape[:2])))
     outside = cv2.dilate((alpha > 8).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) == 0
     plain = case.plain is not None
     lines = find_lines(grey, outside, 6.0 if plain else 16.0)

@@ -1,0 +1,45 @@
+"""Telling a shadow on a plain background from what does not belong there."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from catalog_assets.qc.alignment import Floats, Mask, bounding_box
+
+_DEEPEST = 75.0
+"""CIE L* a shadow takes away at most, but for the contact right under the product."""
+
+
+def shadow_of(lab: Floats, base: Floats, product: Mask) -> Mask:
+    """Pixels that may be the product's shadow.
+
+    A shadow takes light away and nothing else: darker, hardly tinted, without texture of its own. It lies in
+    the lower part of the picture of a standing thing, or hugs the outline of one photographed from above.
+
+    Args:
+        lab: (h, w, 3) CIE Lab of the picture.
+        base: (3,) CIE Lab of the plain background.
+        product: (h, w) bool, the product's pixels.
+
+    Returns:
+        (h, w) bool; whether such a pixel is joined to the product is for the caller to ask.
+    """
+    off = lab - base
+    depth = -off[..., 0]
+    chroma = np.hypot(off[..., 1], off[..., 2])
+    box = bounding_box(product)
+    if box is None:
+        return np.zeros(product.shape, dtype=bool)
+    diagonal = float(np.hypot(box[2] - box[0], box[3] - box[1]))
+    away = cv2.distanceTransform((~product).astype(np.uint8), cv2.DIST_L2, 3)
+    contact = away < 0.02 * diagonal
+    plain = (depth > -1) & (chroma < 4 + 0.15 * depth) & ((depth < _DEEPEST) | contact)
+    lightness = np.ascontiguousarray(lab[..., 0])
+    soft = cv2.GaussianBlur(lightness, (0, 0), 1.0)
+    texture = cv2.blur(np.abs(soft - cv2.GaussianBlur(soft, (0, 0), 2.5)), (7, 7))
+    low = np.zeros(product.shape, dtype=bool)
+    low[round(box[1] + 0.45 * (box[3] - box[1])) :] = True
+    calm = texture < np.where(low | contact, 12.0, 1.2)
+    reach = low | (away < 0.08 * diagonal)
+    return plain & calm & reach
