@@ -59,9 +59,9 @@ class Bounds:
             advised=0 if strict else long_side,
         )
 
-    def scale_for(self, width: int, height: int) -> float:
+    def scale_for(self, width: int, height: int, *, to_target: bool = True) -> float:
         """The factor, at most 1, that brings a picture under every upper limit and to the target."""
-        scale = min(1.0, self.target / max(width, height))
+        scale = min(1.0, self.target / max(width, height)) if to_target else 1.0
         if self.max_width:
             scale = min(scale, self.max_width / width)
         if self.max_height:

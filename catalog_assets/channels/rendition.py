@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from catalog_assets.channels import fit
 from catalog_assets.channels.names import legal_identifier, safe_name
 from catalog_assets.channels.packs import ChannelPack, aspect_of
-from catalog_assets.channels.provenance import check_provenance, embed, source_type_for
+from catalog_assets.channels.proof import prove
+from catalog_assets.channels.provenance import embed, source_type_for
 from catalog_assets.channels.rule import Role, frozen
 from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot
 from catalog_assets.imaging.resample import Transform, alpha_box
@@ -230,7 +231,10 @@ def _image(pack: ChannelPack, item: ListingItem, job: _Job, day: date, identifie
         role=job.role,
         ext="jpg",
     )
-    severity = pack.rules(day, item.category, job.role).severity("provenance")
+    findings = prove(data, pack.rules(day, item.category, job.role), bounds, limits, mark, name)
+    for finding in findings:
+        if not finding.passed and finding.severity == "block":
+            raise _LeftOut(f"{finding.message} {finding.remedy}")
     return ListingImage(
         file_name=name,
         data=data,
@@ -242,7 +246,7 @@ def _image(pack: ChannelPack, item: ListingItem, job: _Job, day: date, identifie
         alt=alt_text(item.title or item.sku, source),
         quality=coded.quality,
         recomposed=recomposed,
-        findings=(check_provenance(data, mark, severity=severity, subject=name),),
+        findings=findings,
         notes=notes,
     )
 

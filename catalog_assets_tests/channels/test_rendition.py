@@ -15,8 +15,9 @@ from PIL import Image
 from catalog_assets.channels import fit, provenance
 from catalog_assets.channels.names import legal_identifier, safe_name
 from catalog_assets.channels.packs import load_packs
+from catalog_assets.channels.proof import prove
 from catalog_assets.channels.rendition import ListingItem, ListingSource, alt_text, render_listing
-from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot
+from catalog_assets.imaging.encode import encode_jpeg
 
 ON = date(2026, 11, 21)
 PACKS = load_packs()
@@ -39,8 +40,7 @@ CUTOUT = disc(1320)
 def packshot(
     fill: float = 0.87, background: tuple[int, int, int] = (255, 255, 255), **changes
 ) -> ListingSource:
-    spec = PackshotSpec(width=1200, height=1200, fill=fill, background=background)
-    composed = compose_packshot(CUTOUT, spec)
+    composed = composition(fill, background)
     plain = ListingSource(
         "packshot", "hero", "hero", composed.rgb, CUTOUT, background=background, transform=composed.transform
     )
@@ -311,6 +311,39 @@ def test_every_channel_gives_the_same_bytes_twice_within_its_own_limits() -> Non
                 assert photo.width / photo.height == pytest.approx(limits["aspect"], rel=0.01)
             if pack.listing.name_pattern:
                 assert re.fullmatch(pack.listing.name_pattern, image.file_name)
+
+
+def proof(rgb: np.ndarray, **changes) -> dict[str, bool]:
+    """Which rules the finished file passes on Amazon's main picture."""
+    limits = {**AMAZON.limits(ON), **changes}
+    bounds = fit.Bounds.of(limits, set(), 2000)
+    data = provenance.embed(encode_jpeg(rgb), "algorithmicallyEnhanced")
+    found = prove(data, AMAZON.rules(ON), bounds, limits, "algorithmicallyEnhanced", "a.jpg")
+    return {finding.rule: finding.passed for finding in found}
+
+
+def test_the_finished_file_is_measured_once_more_and_each_fault_is_seen() -> None:
+    white = np.full((600, 600, 3), 255, np.uint8)
+    assert set(proof(white).items()) == {
+        ("resolution", True),
+        ("file_format", True),
+        ("background", True),
+        ("provenance", True),
+    }
+    grey = white.copy()
+    grey[:16] = 250
+    assert not proof(grey)["background"]
+    assert not proof(white[:400])["resolution"]
+    assert not proof(white, max_px=(590, 590))["resolution"]
+    assert not proof(white, max_bytes=100)["file_format"]
+    assert not proof(white, formats=("png",))["file_format"]
+
+
+def test_a_file_that_fails_its_proof_is_not_listed() -> None:
+    own = 'name = "amazon.main"\n[[rules]]\nid = "formats"\nvalue = ["png"]'
+    listing = render_listing(load_packs({"channels/a.toml": own})["amazon.main"], ITEM, [packshot()], ON)
+    assert len(listing) == 0
+    assert "The file is JPEG" in listing.left_out[0]
 
 
 def test_alternative_text_says_what_is_shown_and_stays_short() -> None:
