@@ -37,6 +37,12 @@ def disc(side: int = 600, width: float = 0.7, height: float = 0.8) -> np.ndarray
 CUTOUT = disc(1320)
 
 
+@cache
+def composition(fill: float, background: tuple[int, int, int]) -> Composition:
+    spec = PackshotSpec(width=1200, height=1200, fill=fill, background=background)
+    return compose_packshot(CUTOUT, spec)
+
+
 def packshot(
     fill: float = 0.87, background: tuple[int, int, int] = (255, 255, 255), **changes
 ) -> ListingSource:
