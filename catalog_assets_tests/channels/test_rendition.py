@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 import cv2
 import numpy as np
@@ -17,7 +18,9 @@ from catalog_assets.channels.names import legal_identifier, safe_name
 from catalog_assets.channels.packs import load_packs
 from catalog_assets.channels.proof import prove
 from catalog_assets.channels.rendition import ListingItem, ListingSource, alt_text, render_listing
+from catalog_assets.imaging.compose import Composition
 from catalog_assets.imaging.encode import encode_jpeg
+from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot
 
 ON = date(2026, 11, 21)
 PACKS = load_packs()
