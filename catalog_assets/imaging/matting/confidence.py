@@ -1,4 +1,14 @@
-"""How far to trust a cutout: scores, flags, reasons in plain words, and a picture of the doubt."""
+"""How far to trust a cutout: scores, flags, reasons in plain words, and a picture of the doubt.
+
+The confidence is 1 less five measured doubts, each weighed so that cutouts known to be wrong come out below
+0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
+
+- *half-found*: pixels the network is neither sure of nor rules out, beyond the share any edge has;
+- *unsettled*: where two looks disagree and the colours do not decide;
+- *disputed*: how large a part of the product the looks disagreed on at all, even if the colours decided;
+- *inseparable*: how much of the outline has product and background of one colour on its two sides;
+- *left out*: product colours found outside the product.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +20,35 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.matting.contract import Box, CutoutHints
 from catalog_assets.imaging.matting.edges import Field
-from catalog_assets.imaging.matting.fuse import Colours, Dispute
+from catalog_assets.imaging.matting.fuse import Dispute
 from catalog_assets.imaging.matting.looks import sides_touched
+
+EDGE_HALF_FOUND = 0.08
+INSEPARABLE_OUTLINE = 0.30
+WEIGHTS = {"half_found": 2.0, "unsettled": 3.0, "disputed": 0.35, "inseparable": 0.8, "left_out": 1.5}
+_ITEM = 0.05
+"""A separate piece counts as an item from this share of the largest one on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the judgement is made from; arrays on the look grid, ``box`` and ``photo`` (w, h) in photo px."""
+    """What the judgement is made from; arrays on the look grid, ``box`` and ``photo`` (w, h) in photo px.
 
-    rgb: NDArray[np.uint8]
-    coarse: Field
-    fine: Field
+    ``disagreement`` is |look − other look| with what the colours settled taken out; ``trust`` in [0, 1] how
+    well the two sides of the outline can be told apart at each place.
+    """
+
     fused: Field
+    disagreement: Field
+    disputed: float
+    trust: Field
+    left_out: float
     box: Box
     photo: tuple[int, int]
-    disputes: tuple[Dispute, ...]
-    colours: Colours
+    extended: bool
+    holes: int
+    clear: str
+    """``""`` for no clear material, ``"solved"``, or why it could not be solved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,54 +68,116 @@ class Judgement:
             return None
         x0, y0, x1, y1 = self.box
         out = np.zeros(shape, np.uint8)
-        out[y0:y1, x0:x1] = (cv2.resize(self.heat, (x1 - x0, y1 - y0)) * 255.0).astype(np.uint8)
+        shown = cv2.resize(np.clip(self.heat, 0.0, 1.0), (x1 - x0, y1 - y0))
+        out[y0:y1, x0:x1] = (shown * 255.0).astype(np.uint8)
         return out
+
+
+def unsettled(coarse: Field, fine: Field, disputes: list[Dispute]) -> Field:
+    """|coarse − fine| per pixel, less in disputed regions the clearer the colours spoke there."""
+    difference = np.abs(coarse - fine)
+    for dispute in disputes:
+        around = cv2.dilate(dispute.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        difference[around] *= np.float32(np.exp(-abs(dispute.evidence) / 1.5))
+    return difference
 
 
 def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
     """Score a cutout and say in plain words what is doubtful about it."""
     product = seen.fused > 0.5
-    share = float(product.mean()) * _area(seen.box) / (seen.photo[0] * seen.photo[1])
-    half = float(
-        np.count_nonzero((seen.fused > 0.1) & (seen.fused < 0.9)) / max(1, np.count_nonzero(product))
-    )
-    disagreement = sum(d.share for d in seen.disputes)
-    ambiguous = sum(d.share for d in seen.disputes if abs(d.evidence) < 1.0)
-    rows, columns = np.nonzero(product)
-    flags: list[str] = []
-    reasons: list[str] = []
-    confidence = 1.0 - min(0.6, half) - min(0.5, 0.5 * disagreement) - min(0.5, 2.0 * ambiguous)
-    if len(rows) == 0 or share < 0.003:
-        flags.append("too_small")
-        reasons.append("Almost no product was found in the photo.")
+    size = max(1, int(np.count_nonzero(product)))
+    outline = cv2.morphologyEx(product.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    half = np.count_nonzero((seen.fused > 0.1) & (seen.fused < 0.9)) / size
+    inseparable = float(np.mean(seen.trust[outline] < 0.5)) if outline.any() else 1.0
+    scores = {
+        "half_found": half,
+        "unsettled": float(
+            seen.disagreement[cv2.erode(outline.astype(np.uint8), np.ones((1, 1), np.uint8)) == 0].sum()
+        )
+        / size,
+        "disputed": seen.disputed,
+        "inseparable": inseparable,
+        "left_out": seen.left_out,
+    }
+    doubts = {
+        "half_found": max(0.0, half - EDGE_HALF_FOUND),
+        "unsettled": scores["unsettled"],
+        "disputed": min(1.0, max(0.0, seen.disputed - 0.05)),
+        "inseparable": max(0.0, inseparable - INSEPARABLE_OUTLINE),
+        "left_out": max(0.0, seen.left_out - 0.04),
+    }
+    costs = {name: WEIGHTS[name] * doubt for name, doubt in doubts.items()}
+    confidence = 1.0 - sum(costs.values())
+    share = size * _area(seen.box) / (product.size * seen.photo[0] * seen.photo[1])
+    flags, reasons = _shape_flags(product, share, seen, hints)
+    if "too_small" in flags:
         confidence = 0.0
-    elif sides_touched(_extent(rows, columns, seen), *seen.photo) > 0:
-        flags.append("touches_frame")
-    if disagreement > 0.02:
+    if seen.clear not in ("", "solved"):
+        confidence = min(confidence, hints.min_confidence - 0.05)
+        reasons.append(seen.clear)
+    if costs["unsettled"] + costs["disputed"] > 0.15:
         flags.append("looks_disagree")
-        reasons.append("Two looks at the photo found different outlines of the product.")
-    if half > 0.25:
+    if costs["inseparable"] > 0.1 or costs["half_found"] > 0.25:
         flags.append("low_separation")
-        reasons.append("The product hardly stands out from its background.")
     confidence = round(float(np.clip(confidence, 0.0, 1.0)), 3)
     doubtful = confidence < hints.min_confidence
-    heat = np.maximum(np.abs(seen.coarse - seen.fine), 1.0 - 2.0 * np.abs(seen.fused - 0.5))
-    scores = {
-        "half_found": round(half, 4),
-        "disagreement": round(disagreement, 4),
-        "ambiguous": round(ambiguous, 4),
-        "share_of_photo": round(share, 4),
-    }
-    if doubtful and not reasons:
-        reasons.append("The outline of the product is unclear.")
+    if doubtful and "too_small" not in flags and (not reasons or seen.clear in ("", "solved")):
+        reasons.append(_SENTENCES[max(costs, key=lambda name: costs[name])])
+    heat = np.maximum(seen.disagreement, 1.0 - 2.0 * np.abs(seen.fused - 0.5)).astype(np.float32)
+    heat[outline] = np.maximum(heat[outline], 1.0 - seen.trust[outline])
+    scores["share_of_photo"] = share
     return Judgement(
         confidence,
         tuple(flags),
-        tuple(reasons),
-        scores,
-        heat.astype(np.float32) if doubtful else None,
+        tuple(reasons) if doubtful else (),
+        {name: round(float(value), 4) for name, value in scores.items()},
+        heat if doubtful else None,
         seen.box,
     )
+
+
+_SENTENCES = {
+    "half_found": "Parts of the product were only half found: thin parts may be missing, or background included.",
+    "unsettled": "Two looks at the photo found different outlines of the product, and the colours do not decide.",
+    "disputed": "Two looks at the photo found very different outlines; the one whose colours fit was taken.",
+    "inseparable": "Product and background have the same colours along much of the outline.",
+    "left_out": "The product's colours also appear outside of what was cut out: a part of it may be missing.",
+}
+
+
+def _shape_flags(
+    product: NDArray[np.bool_], share: float, seen: Evidence, hints: CutoutHints
+) -> tuple[list[str], list[str]]:
+    flags: list[str] = []
+    reasons: list[str] = []
+    rows, columns = np.nonzero(product)
+    if len(rows) < 16 or share < 0.002:
+        return ["too_small"], ["Almost no product was found in the photo."]
+    touched = sides_touched(_extent(rows, columns, seen), *seen.photo)
+    if share > 0.75 or (seen.extended and touched >= 3):
+        flags.append("frame_filling")
+    if touched:
+        flags.append("touches_frame")
+    pieces = items(product)
+    if pieces > 1:
+        flags.append("several_items")
+    depth = cv2.distanceTransform(product.astype(np.uint8), cv2.DIST_L2, 5)
+    if float(np.mean(depth[product] < 0.012 * max(product.shape))) > 0.6:
+        flags.append("thin_parts")
+    if seen.holes:
+        flags.append("hole_carved")
+    if seen.clear:
+        flags.append("transparent")
+    if hints.items is not None and pieces < hints.items:
+        reasons.append(f"The catalogue says {hints.items} items, {pieces} found.")
+    return flags, reasons
+
+
+def items(product: NDArray[np.bool_]) -> int:
+    """How many separate pieces there are, crumbs not counted."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(product.astype(np.uint8))
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    return int(np.count_nonzero(areas > _ITEM * areas.max())) if len(areas) else 0
 
 
 def _area(box: Box) -> int:

@@ -1,15 +1,24 @@
-"""The recipe of a cutout: look twice, fuse, solve the edge, clean its colours, say how sure we are."""
+"""The recipe of a cutout: look, look again, fuse, open the holes, solve the edge, say how sure we are."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting import confidence, edges, fuse, holes, looks
+from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
+from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.foreground import true_colours
+
+LEFT_OUT = 0.04
+"""Product colours outside the product, as a share of it, from which a further look is taken."""
+LIKE_BACKGROUND = 0.05
+"""Background colours inside the product, likewise, where only one look has been taken."""
+CRUMB = 0.002
+"""Separate pieces smaller than this share of the product are not the product."""
 
 
 def make_cutout(
@@ -33,30 +42,61 @@ def make_cutout(
     seen = looks.first_look(rgb, predict) if first_look is None else first_look
     whole = looks.Look("whole", (0, 0, width, height), seen)
     second = looks.second_look(rgb, whole, predict)
+    taken = ["whole"] + ([] if second is None else [second.kind])
+
     box = _working_box(whole, second, width, height)
     small = looks.reduced(rgb[box[1] : box[3], box[0] : box[2]], looks.LOOK_SIDE)
     grid = small.shape[:2]
     coarse = whole.on(box, grid)
     fine = coarse if second is None else second.on(box, grid)
-    fused, disputes, colours = fuse.fuse(small, coarse, fine)
+    if second is not None and second.kind == "extended":
+        # It sees surroundings but less detail; the whole photo's answer stands wherever it is sure.
+        coarse, fine = fine, np.where(np.abs(coarse - 0.5) > 0.4, coarse, fine)
+    fused, disputes = fuse.fuse(small, coarse, fine)
+    disagreement = confidence.unsettled(coarse, fine, disputes)
+    stray, alike = holes.misfits(small, fused)
+    if "extended" not in taken and (stray > LEFT_OUT or (second is None and alike > LIKE_BACKGROUND)):
+        # The colours say that something is missing, or that something is too much: ask once more.
+        third = looks.extended_look(rgb, predict).on(box, grid)
+        taken.append("extended")
+        fused, more = fuse.fuse(small, third, fused)
+        disputes += more
+        disagreement = np.maximum(disagreement, confidence.unsettled(third, fused, more))
+        stray, _ = holes.misfits(small, fused)
+
     found_holes = holes.find_holes(small, fused, hints)
-    fused = holes.carved(fused, found_holes)
-    alpha = np.zeros((height, width), np.float32)
-    solved = edges.solve(rgb, box, fused, edges.linear_model(small, fused), edges.band_of(fused))
-    alpha[box[1] : box[3], box[0] : box[2]] = solved
-    alpha8 = (np.clip(alpha, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
-    rgba = np.dstack([true_colours(rgb, alpha8.astype(np.float32) / np.float32(255.0)), alpha8])
+    fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
+    model = edges.linear_model(small, fused)
+    solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
+    alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
+
     judged = confidence.judge(
-        confidence.Evidence(small, coarse, fine, fused, box, (width, height), tuple(disputes), colours), hints
+        confidence.Evidence(
+            fused=fused,
+            disagreement=disagreement,
+            disputed=sum(d.share for d in disputes),
+            trust=edges.trust_of(model),
+            left_out=stray,
+            box=box,
+            photo=(width, height),
+            extended="extended" in taken,
+            holes=len(found_holes),
+            clear=clear,
+        ),
+        hints,
     )
     method: dict[str, Any] = {
-        "looks": ["whole"] + ([] if second is None else [second.kind]),
-        "disputes": [round(d.evidence, 2) for d in disputes],
+        "looks": taken,
+        "disputes": [{"share": round(d.share, 4), "evidence": round(d.evidence, 2)} for d in disputes],
         "holes": [round(h.share, 4) for h in found_holes],
         "scores": judged.scores,
     }
+    if clear:
+        method["transparency"] = (
+            "least alpha over the fitted background, Fresnel at the walls" if clear == "solved" else clear
+        )
     return Cutout(
-        rgba=rgba,
+        rgba=np.dstack([colour, alpha]),
         confidence=judged.confidence,
         flags=judged.flags,
         reasons=judged.reasons,
@@ -66,7 +106,53 @@ def make_cutout(
     )
 
 
+def _finished(
+    rgb: NDArray[np.uint8],
+    box: Box,
+    small: NDArray[np.uint8],
+    fused: Field,
+    solved: Field,
+    hints: CutoutHints,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+    """Alpha and colours of the whole photo, and what became of a clear material."""
+    inside = np.s_[box[1] : box[3], box[0] : box[2]]
+    alpha = np.zeros(rgb.shape[:2], np.uint8)
+    clear = ""
+    if glass.said_clear(hints):
+        found = glass.find_glass(small, fused)
+        clear = glass.obstacle(found)
+        if not clear:
+            colour = np.zeros_like(rgb)
+            own, colour[inside] = glass.solve_glass(rgb, box, solved, found)
+            alpha[inside] = _eight_bits(own)
+            return alpha, colour, "solved"
+    alpha[inside] = _eight_bits(solved)
+    colour = np.zeros_like(rgb)
+    colour[inside] = true_colours(rgb[inside], alpha[inside].astype(np.float32) / np.float32(255.0))
+    return alpha, colour, clear
+
+
+def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
+    """Without crumbs, and with no more separate pieces than the catalogue says belong to the product."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.3).astype(np.uint8))
+    if count <= 2:
+        return alpha
+    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    areas[0] = 0.0
+    order = np.argsort(-areas, kind="stable")
+    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum()]
+    if hints.items is not None:
+        kept = kept[: hints.items]
+    keep = np.isin(labels, kept) | (labels == 0)
+    return np.where(keep, alpha, np.float32(0.0))
+
+
+def _eight_bits(alpha: Field) -> NDArray[np.uint8]:
+    return (np.clip(alpha, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
 def _working_box(whole: looks.Look, second: looks.Look | None, width: int, height: int) -> Box:
+    """What of the photo is worked on: all that may hold product."""
     if second is not None and second.kind == "crop":
         return second.box
     found = looks.subject_box(whole.alpha, width, height)

@@ -68,6 +68,12 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     return Linear(slope, -np.sum(slope * back[0], axis=-1), separation)
 
 
+def trust_of(model: Linear) -> Field:
+    """How far the photo's own colours can be trusted to tell the two sides apart, in [0, 1]."""
+    separation = np.maximum(model.separation, np.float32(0.0))
+    return (separation / (separation + np.float32(_TRUST))).astype(np.float32, copy=False)
+
+
 def band_of(alpha: Field) -> Field:
     """Where alpha is to be solved: 1 within the band and wherever the network is unsure, 0 far from it."""
     product = (alpha > 0.5).astype(np.uint8)
@@ -95,7 +101,7 @@ def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: F
     x0, y0, x1, y1 = box
     height, width = y1 - y0, x1 - x0
     out = np.empty((height, width), np.float32)
-    trust = model.separation / (model.separation + np.float32(_TRUST))
+    trust = trust_of(model)
     fields: Field = np.dstack([model.slope, model.offset]).astype(np.float32, copy=False)
     others: Field = np.dstack([alpha, band, trust]).astype(np.float32, copy=False)
     for rows, columns in _tiles(height, width):

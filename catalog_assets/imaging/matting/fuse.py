@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 BINS = 24
 _FLOOR = 2e-5
 SURE = 0.9
+SILENT = 0.5
+"""Below this mean log ratio the colours say nothing, and the finer look stands."""
 MIN_REGION = 0.003
 """Regions smaller than this share of the product are the finer look's business."""
 
@@ -50,7 +52,7 @@ def colours_of(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: N
 
 def fuse(
     rgb: NDArray[np.uint8], coarse: NDArray[np.float32], fine: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], list[Dispute], Colours]:
+) -> tuple[NDArray[np.float32], list[Dispute]]:
     """One alpha from two looks on the same grid.
 
     Args:
@@ -59,7 +61,7 @@ def fuse(
         fine: (h, w) the look with more; kept wherever the two agree.
 
     Returns:
-        The fused alpha, the disputed regions with their evidence, and the colour model.
+        The fused alpha, and the disputed regions with their evidence.
     """
     product = (coarse > SURE) & (fine > SURE)
     background = (coarse < 1 - SURE) & (fine < 1 - SURE)
@@ -67,7 +69,8 @@ def fuse(
     disputed = ((coarse > 0.5) != (fine > 0.5)).astype(np.uint8)
     disputed = cv2.morphologyEx(disputed, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(disputed)
-    size = max(1, int(np.count_nonzero(product)))
+    seen_by_any = np.count_nonzero((coarse > 0.5) | (fine > 0.5))
+    size = max(1, int(np.count_nonzero(product)), seen_by_any // 4)
     evidence = colours(rgb)
     fused = fine.copy()
     disputes: list[Dispute] = []
@@ -78,11 +81,13 @@ def fuse(
         region = labels == label
         mean = float(np.clip(evidence[region], -6.0, 6.0).mean())
         disputes.append(Dispute(region, share, mean))
+        if abs(mean) < SILENT:
+            continue
         winner = np.maximum(coarse, fine) if mean > 0 else np.minimum(coarse, fine)
         # A little beyond the opened region, up to where the looks agree again.
         around = cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         fused[around] = winner[around]
-    return fused, disputes, colours
+    return fused, disputes
 
 
 def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -21,11 +21,14 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.imaging.matting.contract import CutoutHints
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.fuse import Colours, colours_of
+from catalog_assets.imaging.matting.looks import NETWORK_SIDE
 
 LARGE = 0.03
 """Share of the product from which a region holds enough pixels to judge its texture."""
 SMALLEST = 0.0015
 _ROUNDS = 4
+THIN = 3.0
+"""Half-width in network pixels under which a part is thin."""
 _OPEN_STRUCTURE = re.compile(
     r"jewel|schmuck|bijou|necklace|pendant|earring|\bring|bracelet|chain|stool|chair|bench|rack|basket|trellis"
     r"|wire|mesh|rattan|wicker|bicycle|bike|scissor|glasses|sunglasses|frame",
@@ -92,30 +95,68 @@ def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list
     return holes
 
 
-def carved(alpha: Field, holes: list[Hole]) -> Field:
-    """The alpha with the holes open."""
+def misfits(rgb: NDArray[np.uint8], alpha: Field) -> tuple[float, float]:
+    """Product colours outside the product, and background colours inside it, as shares of the product."""
+    product = alpha > 0.5
+    size = int(np.count_nonzero(product))
+    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
+    if size < 400 or np.count_nonzero(background) < 400:
+        return 0.0, 0.0
+    evidence = _evidence(rgb, alpha > 0.9, background)
+    outside = int(np.count_nonzero((evidence > 1.0) & (alpha < 0.1)))
+    inside = int(np.count_nonzero((evidence < -2.0) & product))
+    return outside / size, inside / size
+
+
+def carved(rgb: NDArray[np.uint8], alpha: Field, holes: list[Hole]) -> Field:
+    """The alpha with the holes open.
+
+    What is left between a large hole and the outside may be thinner than the network can see, a chain for
+    one; there its answer is a tube around the product, and the colours say which of it is product.
+    """
     out = alpha.copy()
     for hole in holes:
         out[cv2.dilate(hole.mask.astype(np.uint8), _disc(3)) > 0] = 0.0
-    return out
+    if not any(hole.share >= LARGE for hole in holes):
+        return out
+    product = (out > 0.5).astype(np.uint8)
+    width = _disc(int(THIN * max(alpha.shape) / NETWORK_SIDE) * 2 + 1)
+    thin = ((product > 0) & (cv2.morphologyEx(product, cv2.MORPH_OPEN, width) == 0)).astype(np.uint8)
+    thin = cv2.morphologyEx(thin, cv2.MORPH_OPEN, _disc(3))
+    if np.count_nonzero(thin) < 0.1 * np.count_nonzero(product):
+        return out
+    zone = cv2.blur(cv2.dilate(thin, width).astype(np.float32), (5, 5))
+    background = cv2.erode((out < 0.1).astype(np.uint8), _disc(7)) > 0
+    colours = _separated(rgb, out > 0.9, background)
+    evidence = cv2.GaussianBlur(np.clip(colours(rgb), -6.0, 6.0), (0, 0), 0.7)
+    told = 1.0 / (1.0 + np.exp(-2.0 * (evidence - 1.2)))
+    return ((1.0 - zone) * out + zone * np.minimum(out, told)).astype(np.float32)
 
 
 def _evidence(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Field:
-    """Log ratio, positive for product, with the product's colours learnt without its background-like parts.
+    """Log ratio over 5×5 pixels, positive for product."""
+    return _smoothed(_separated(rgb, product, background), rgb)
+
+
+def _separated(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Colours:
+    """The product's colours, learnt without its background-like parts.
 
     As GrabCut does, in rounds: what looks like background is taken out of the product's sample, until what
     stays looks like product.
     """
     sample = product
-    evidence = np.zeros(product.shape, np.float32)
-    for _ in range(_ROUNDS):
-        colours: Colours = colours_of(rgb, sample, background)
-        evidence = np.asarray(cv2.blur(np.clip(colours(rgb), -6.0, 6.0), (5, 5)), dtype=np.float32)
-        kept = product & (evidence > 0)
+    colours = colours_of(rgb, sample, background)
+    for _ in range(_ROUNDS - 1):
+        kept = product & (_smoothed(colours, rgb) > 0)
         if np.count_nonzero(kept) < 50 or np.array_equal(kept, sample):
             break
         sample = kept
-    return evidence
+        colours = colours_of(rgb, sample, background)
+    return colours
+
+
+def _smoothed(colours: Colours, rgb: NDArray[np.uint8]) -> Field:
+    return np.asarray(cv2.blur(np.clip(colours(rgb), -6.0, 6.0), (5, 5)), dtype=np.float32)
 
 
 def _shading(lab: Field, background: NDArray[np.bool_]) -> Field:

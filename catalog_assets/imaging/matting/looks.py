@@ -26,8 +26,9 @@ lost ones."""
 EXTENSION = 0.30
 FOUND = 0.5
 HALF_FOUND = 0.3
-WORTH_A_CROP = 1.15
-"""A crop is looked at when it magnifies at least this much."""
+WORTH_A_CROP = 0.75
+"""A crop is looked at when it leaves out at least a quarter of the photo; the network squeezes whatever it is
+given into a square, so area is what counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def second_look(rgb: NDArray[np.uint8], whole: Look, predict: Predict) -> Look |
     if box is None or sides_touched(box, width, height) >= 2 or _half_found(whole.alpha) > HALF_FOUND:
         return extended_look(rgb, predict)
     crop = grown(box, CROP_MARGIN, width, height)
-    if max(crop[2] - crop[0], crop[3] - crop[1]) * WORTH_A_CROP > max(width, height):
+    if (crop[2] - crop[0]) * (crop[3] - crop[1]) > WORTH_A_CROP * width * height:
         return None
     return crop_look(rgb, crop, predict)
 
