@@ -7,7 +7,8 @@ from typing import Any
 
 from catalog_assets.catalogue.item import Item
 from catalog_assets.imaging.decode import decode_photo
-from catalog_assets.imaging.encode import encode_png, thumbnail
+from catalog_assets.imaging.doubt import mark_doubt
+from catalog_assets.imaging.encode import encode_jpeg, encode_png, thumbnail
 from catalog_assets.imaging.matting import MATTING_VERSION, CutoutHints, make_cutout
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.raw_photo import read_look
@@ -56,8 +57,8 @@ class CutoutStage(Stage):
                 "method": cutout.method,
             }
             if cutout.doubt is not None and cutout.verdict != "pass":
-                doubt = f"cutout/{sku}/{view}.doubt.png"
-                self.put(line, made, doubt, encode_png(cutout.doubt))
+                doubt = f"cutout/{sku}/{view}.doubt.jpg"
+                self.put(line, made, doubt, encode_jpeg(mark_doubt(photo.rgb, cutout.doubt), quality=85))
                 views[view]["doubt"] = doubt
         made.metadata["views"] = views
         if "hero" not in views:

@@ -147,7 +147,7 @@ class Shop:
     def settle(self) -> None:
         """Automation ticks until nothing is asked for any more."""
         for _ in range(12):
-            if not any(self._automation_tick()):
+            if not list(self._automation_tick()):
                 return
         raise AssertionError("automation did not come to rest")
 
