@@ -22,6 +22,9 @@ SheetChoice = Literal["auto", "all", "none"]
 AUTO_SHEET_SKUS = 120
 """Contact sheets decode every cutout they show; by default they show this many SKUs, troubled ones first."""
 
+STRIP = 10
+"""Pictures of a SKU in the overview; its own page has all of them."""
+
 _MARKER = 'content="catalog_assets gallery"'
 
 
@@ -76,10 +79,11 @@ class _Page:
 
     @property
     def strip(self) -> list[_Entry]:
-        """The pictures in the order of the line; within a stage, those with trouble first."""
+        """The pictures in the order of the line, at most :data:`STRIP`; within a stage, trouble first."""
         rank = {"bad": 0, "doubtful": 1, "": 2}
         kinds = list(dict.fromkeys(entry.picture.kind for entry in self.pictures))
-        return sorted(self.pictures, key=lambda e: (kinds.index(e.picture.kind), rank[e.picture.trouble]))
+        ordered = sorted(self.pictures, key=lambda e: (kinds.index(e.picture.kind), rank[e.picture.trouble]))
+        return ordered[:STRIP]
 
 
 def build_gallery(

@@ -364,6 +364,14 @@ def test_the_command_writes_a_gallery_and_refuses_what_is_no_store(folder: Path,
     assert "holds nothing yet" in empty.stderr
 
 
+def test_the_overview_shows_a_few_pictures_of_a_sku_and_counts_the_rest(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    Maker(store).listed("A", scenes=tuple(f"s{n:02}" for n in range(14)))
+    page = read(build_gallery(store, tmp_path / "out", sheets="none").index)
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == 10
+    assert "+7" in page.text
+
+
 def test_numbers_are_said_plainly() -> None:
     assert money(0.041) == "$0.0410"
     assert money(12.5) == "$12.50"
