@@ -103,6 +103,7 @@ class Budget:
         self._wait = wait
         self._decide = threading.Lock()
         self._announced: set[str] = set()
+        self._granted: set[str] = set()
         self._days = {ledger.today()}
 
     def reserve(
@@ -157,6 +158,7 @@ class Budget:
         """Forget an announcement of this process: the ledger knows how it ended."""
         with self._decide:
             self._announced.discard(intent_id)
+            self._granted.discard(intent_id)
 
     def active_owners(self, pace: str, seconds: float = 120.0) -> int:
         """How many processes have called this engine and account lately, this one included."""
@@ -195,6 +197,7 @@ class Budget:
             if verdict is None:
                 # Granted: from here on it counts for the next one decided in this process.
                 self._announced.discard(intent.id)
+                self._granted.add(intent.id)
             return verdict
 
     def _same_request(self, intent: Intent, others: list[Standing]) -> Exception | None:
@@ -245,13 +248,15 @@ class Budget:
             if ceiling is None:
                 continue
             limit = int(ceiling.usd * 1_000_000)
-            sure = sum(s.micro for s in counted if s.called is not None or s.settled is not None)
+            undecided = [
+                s for s in counted if s.called is None and s.settled is None and s.intent not in self._granted
+            ]
+            sure = sum(s.micro for s in counted) - sum(s.micro for s in undecided)
             if sure + own > limit:
                 return BudgetExceededError(
                     f"The budget for {what} is used up: {from_micro(sure)} of {ceiling} are spent or "
                     f"reserved and this picture may cost {intent.quote}. Raise {setting} to go on."
                 )
-            undecided = [s for s in counted if s.called is None and s.settled is None]
             held = sum(s.micro for s in undecided if not self._buried(s, intent.day))
             if sure + held + own > limit:
                 return _CollisionError("another worker is reserving the last of the budget")

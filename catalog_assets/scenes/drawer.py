@@ -29,7 +29,7 @@ from catalog_assets.scenes.contract import EngineError, Money, SceneEngine, Scen
 from catalog_assets.scenes.engines import engine_for
 from catalog_assets.scenes.ledger import Ledger
 from catalog_assets.scenes.pacing import Limiters
-from catalog_assets.scenes.paid import PaidEngine
+from catalog_assets.scenes.paid import PaidEngine, StillRunningError
 from catalog_assets.scenes.prompts import rephrase
 from catalog_assets.scenes.purchase import Purchases
 from catalog_assets.scenes.retry import RetryPolicy
@@ -182,6 +182,7 @@ class Drawer:
 
         Raises:
             EngineError: no engine drew it; the text says what each one answered.
+            StillRunningError: it is in a batch that is not through; draw again later.
         """
         attempts: list[Tried] = []
         refused: set[str] = set()
@@ -198,6 +199,8 @@ class Drawer:
                     attempts.append(Tried(spec, "skipped", skip))
                     continue
                 return self._engine_draws(engine, spec, request, attempts, scene_ceiling, why)
+            except StillRunningError:
+                raise
             except BudgetExceededError as exceeded:
                 attempts.append(Tried(spec, "budget", str(exceeded)))
             except EngineError as error:
@@ -251,6 +254,8 @@ class Drawer:
             started = time.monotonic()
             try:
                 bought = self.purchases.buy(engine, asked, scene_ceiling, counts)
+            except StillRunningError:
+                raise
             except EngineError as error:
                 counts[error.kind] = counts.get(error.kind, 0) + 1
                 cost = error.cost or Money()

@@ -40,6 +40,16 @@ class Price(BaseModel):
     reference_tokens: int = 0
     sizes: tuple[tuple[int, dict[str, Decimal]], ...] = ()
 
+    def output(self, pixels: int, quality: str) -> Decimal:
+        """Dollars of a picture's own tokens, between the table's sizes by pixels, outside them at the ends."""
+        below = self.sizes[0]
+        for above in self.sizes:
+            if pixels <= above[0]:
+                share = Decimal(max(0, pixels - below[0])) / max(1, above[0] - below[0])
+                return below[1][quality] + (above[1][quality] - below[1][quality]) * share
+            below = above
+        return below[1][quality]
+
     def from_usage(self, *, text_in: int, image_in: int, text_out: int, image_out: int) -> Money:
         """Dollars of a reply's token counts, rounded up to a millionth."""
         total = (
@@ -233,13 +243,14 @@ class ModelSpec(BaseModel):
             megapixels = sum(-(-pixels // 1_000_000) for pixels in counted)
             return _up(cast("Decimal", price.usd) * megapixels + extra)
         quality = self.quality_name(quality)
-        reached = [table for limit, table in price.sizes if width * height <= limit] or [price.sizes[-1][1]]
         # Utf-8 bytes / 2 never undercounts tokens of the scripts product copy is written in.
         text = price.text_in * (len(prompt.encode()) // 2 + 32)
         image = price.image_in * sum(
             max(price.reference_tokens, price.reference_tokens * pixels // 1_048_576) for pixels in references
         )
-        return _up((reached[0][quality] + (text + image) / Decimal(1_000_000)) * TOKEN_MARGIN)
+        return _up(
+            (price.output(width * height, quality) + (text + image) / Decimal(1_000_000)) * TOKEN_MARGIN
+        )
 
     def tier(self, width: int, height: int) -> str:
         """Smallest resolution tier whose edge reaches the wanted picture's area, else the largest."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from catalog_assets.scenes.contract import Capabilities, Money, SceneImage, SceneRequest
+from catalog_assets.scenes.contract import Capabilities, EngineError, Money, SceneImage, SceneRequest
 from catalog_assets.scenes.models import EngineSpec, ModelSpec
 from catalog_assets.scenes.sizes import LegalSize
 
@@ -41,6 +41,13 @@ class Reply:
     request_id: str | None = None
     pace: Pace = field(default_factory=Pace)
     details: dict[str, Any] = field(default_factory=dict)
+
+
+class StillRunningError(EngineError):
+    """The vendor is still at it; ask again later. Nothing is settled and nothing else is bought."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("transient", message)
 
 
 @runtime_checkable

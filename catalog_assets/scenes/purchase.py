@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from catalog_assets.scenes.budget import AlreadyInFlightError, Budget
+from catalog_assets.scenes.budget import AlreadyInFlightError, Budget, BudgetExceededError, Reservation
 from catalog_assets.scenes.candidates import Candidate, Candidates
 from catalog_assets.scenes.contract import EngineError, Money, SceneImage, SceneRequest
 from catalog_assets.scenes.ledger import Attempt, owner_is_dead
 from catalog_assets.scenes.pacing import Limiter, Limiters
-from catalog_assets.scenes.paid import PaidEngine, Reply, request_facts, request_hash
+from catalog_assets.scenes.paid import PaidEngine, Reply, StillRunningError, request_facts, request_hash
 from catalog_assets.scenes.picture import decode
 from catalog_assets.scenes.scrub import scrub
 from catalog_assets.scenes.sizes import recompose
@@ -29,6 +29,16 @@ class Bought:
     candidate: Candidate
     cost: Money
     reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture whose money is set aside and whose request is written down, ready to be sent."""
+
+    request: SceneRequest
+    candidate: Candidate
+    reservation: Reservation
+    request_hash: str
 
 
 class Purchases:
@@ -78,13 +88,7 @@ class Purchases:
             EngineError: the attempt failed; what it cost is settled.
             BudgetExceededError: nothing was sent.
         """
-        size = engine.check(request)
-        facts = request_facts(request, engine.model.spec, size) | {
-            "quality": engine.model.quality_name(request.quality)
-        }
-        name = request_hash(facts)
-        # The same request of another SKU or scene is another picture.
-        key = sha256(f"{name}\n{request.sku}\n{request.scene}".encode())
+        facts, name, key = _identify(engine, request)
         deadline = time.monotonic() + engine.engine.timeout_seconds
         with self._alone(key):
             while True:
@@ -100,6 +104,31 @@ class Purchases:
                             "transient", f"another worker has been drawing this since {other.standing.at:.0f}"
                         ) from other
                     self._sleep(0.5)
+
+    def prepare(
+        self, engine: PaidEngine, request: SceneRequest, scene_ceiling: Money | None = None
+    ) -> Prepared | str | None:
+        """Reserve and number a picture that is to be sent later, in a batch.
+
+        Returns:
+            What to send; None when the picture is stored or in a batch already; or why it cannot be sent.
+        """
+        try:
+            facts, name, key = _identify(engine, request)
+            with self._alone(key):
+                if self._stored(engine, request, name, first=False) is not None:
+                    return None
+                reservation, candidate = self._reserve(engine, request, facts, name, key, scene_ceiling)
+        except StillRunningError:
+            return None
+        except (BudgetExceededError, AlreadyInFlightError, EngineError) as error:
+            return scrub(error, self._env)
+        return Prepared(request, candidate, reservation, name)
+
+    def give_back(self, ready: Prepared, why: str) -> None:
+        """A prepared picture was not sent after all: its money is free again."""
+        ready.reservation.withdraw(why)
+        self._close(ready.request, ready.candidate, "failed", why)
 
     # ---- bought before ---------------------------------------------------------------------------
 
@@ -144,10 +173,11 @@ class Purchases:
         if attempt is None or attempt.withdrawn is not None:
             return self._close(request, candidate, "failed", "it was never sent")
         owner = str(attempt.intent.get("owner", ""))
-        mine = owner == self.ledger.owner
+        job = (attempt.submitted or {}).get("job")
         if (
             candidate.status == "open"
-            and not mine
+            and "batch_tag" not in (job or {})
+            and owner != self.ledger.owner
             and not owner_is_dead(owner)
             and not self._expired(engine, attempt)
         ):
@@ -155,12 +185,11 @@ class Purchases:
         if attempt.call is None:
             self.ledger.note(candidate.intent, candidate.day, "withdrawn", why="its process ended first")
             return self._close(request, candidate, "failed", "it was never sent")
-        job = (attempt.submitted or {}).get("job")
         if job is not None:
             return self._resume(engine, request, candidate, attempt, job)
         if candidate.status == "open":
             lost = EngineError("unknown_outcome", "the process ended while the reply was on its way")
-            self._settle_failure(request, candidate, lost, Money(Decimal(attempt.intent["quote_usd"])))
+            self.settle_failure(request, candidate, lost, Money(Decimal(attempt.intent["quote_usd"])))
         if first and candidate.status == "unknown":
             # Counted as a failure of this draw, so that the policy decides whether to pay once more.
             raise EngineError(
@@ -180,8 +209,10 @@ class Purchases:
     ) -> Bought:
         try:
             reply = engine.resume(request, job)
+        except StillRunningError:
+            raise
         except EngineError as error:
-            self._settle_failure(request, candidate, error, Money(Decimal(attempt.intent["quote_usd"])))
+            self.settle_failure(request, candidate, error, Money(Decimal(attempt.intent["quote_usd"])))
             raise
         return self._keep(request, candidate, reply, reused=True)
 
@@ -210,36 +241,53 @@ class Purchases:
         pace = engine.pace_key()
         limiter = self.limiters.of(pace, engine.engine)
         with limiter.slot(tokens=len(request.prompt) // 4 + 1200 * (1 + len(request.references))):
-            reservation = self.budget.reserve(
-                quote=engine.quote(request), sku=request.sku, scene=request.scene, request_hash=key,
-                pace=pace, scene_ceiling=scene_ceiling, engine=engine.model.spec, request=name,
-            )  # fmt: skip
+            reservation, candidate = self._reserve(engine, request, facts, name, key, scene_ceiling)
             limiter.sharers = self.budget.active_owners(pace)
-            candidate = self.candidates.open(
-                request.sku, request.scene, engine=engine.model.spec, request=facts, request_hash=name,
-                intent=reservation.intent.id, day=reservation.intent.day,
-            )  # fmt: skip
-            if not reservation.fresh:
-                reservation.withdraw("it took too long to get ready")
-                self._close(request, candidate, "failed", "it was never sent")
-                raise EngineError("transient", "the store was too slow to reserve the money in time")
             reservation.sending(candidate=candidate.n)
             try:
                 reply = engine.call(request, reservation.submitted)
             except EngineError as error:
                 self._slow_down(limiter, error)
-                self._settle_failure(request, candidate, error, reservation.intent.quote)
+                self.settle_failure(request, candidate, error, reservation.intent.quote)
                 raise
             except Exception as bug:
                 error = EngineError("unknown_outcome", scrub(f"{type(bug).__name__}: {bug}", self._env))
-                self._settle_failure(request, candidate, error, reservation.intent.quote)
+                self.settle_failure(request, candidate, error, reservation.intent.quote)
                 raise error from bug
             finally:
                 self.budget.done(reservation.intent.id)
             limiter.learn(reply.pace)
         return self._keep(request, candidate, reply, reused=False)
 
+    def _reserve(
+        self,
+        engine: PaidEngine,
+        request: SceneRequest,
+        facts: Mapping[str, Any],
+        name: str,
+        key: str,
+        scene_ceiling: Money | None,
+    ) -> tuple[Reservation, Candidate]:
+        reservation = self.budget.reserve(
+            quote=engine.quote(request), sku=request.sku, scene=request.scene, request_hash=key,
+            pace=engine.pace_key(), scene_ceiling=scene_ceiling, engine=engine.model.spec, request=name,
+        )  # fmt: skip
+        candidate = self.candidates.open(
+            request.sku, request.scene, engine=engine.model.spec, request=facts, request_hash=name,
+            intent=reservation.intent.id, day=reservation.intent.day,
+        )  # fmt: skip
+        if not reservation.fresh:
+            reservation.withdraw("it took too long to get ready")
+            self._close(request, candidate, "failed", "it was never sent")
+            raise EngineError("transient", "the store was too slow to reserve the money in time")
+        return reservation, candidate
+
     def _keep(self, request: SceneRequest, candidate: Candidate, reply: Reply, reused: bool) -> Bought:
+        self.store_reply(request, candidate, reply)
+        return self._bought(request, candidate, reply.data, reused)
+
+    def store_reply(self, request: SceneRequest, candidate: Candidate, reply: Reply) -> None:
+        """Store a picture, then book it, then complete its papers: in this order nothing can be lost."""
         self.candidates.keep_image(request.sku, request.scene, candidate, reply.data, reply.media_type)
         self.ledger.note(
             candidate.intent, candidate.day, "outcome", cost=reply.cost, result="drawn",
@@ -251,12 +299,11 @@ class Purchases:
         candidate.request_id = reply.request_id
         candidate.details = dict(reply.details)
         self.candidates.finish(request.sku, request.scene, candidate)
-        return self._bought(request, candidate, reply.data, reused)
 
-    def _settle_failure(
+    def settle_failure(
         self, request: SceneRequest, candidate: Candidate, error: EngineError, quote: Money
     ) -> None:
-        # A lost reply counts in full: it may have been billed.
+        """Book an attempt that brought no picture; a lost reply at ``quote``, for it may have been billed."""
         if error.cost is None and error.kind == "unknown_outcome":
             error.cost = quote
         message = scrub(error, self._env)
@@ -290,3 +337,12 @@ class Purchases:
     def _alone(self, key: str) -> threading.Lock:
         with self._lock:
             return self._drawing.setdefault(key, threading.Lock())
+
+
+def _identify(engine: PaidEngine, request: SceneRequest) -> tuple[dict[str, Any], str, str]:
+    """The request as stored, its hash, and the hash of this picture of this SKU and scene."""
+    facts = request_facts(request, engine.model.spec, engine.check(request))
+    facts["quality"] = engine.model.quality_name(request.quality)
+    name = request_hash(facts)
+    # The same request of another SKU or scene is another picture.
+    return facts, name, sha256(f"{name}\n{request.sku}\n{request.scene}".encode())

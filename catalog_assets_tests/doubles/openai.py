@@ -236,15 +236,16 @@ class OpenAIDouble(Double):
                 **fields,
             }
             return 200, self._batch(name), headers
-        if parts[0] == "batches" and len(parts) == 2 and parts[1] in self.batches:
-            self.batches[parts[1]]["polls"] += 1
-            return 200, self._batch(parts[1]), headers
+        if request.method == "GET" and path == "/batches":
+            rows = [self._batch(name, poll=True) for name in self.batches]
+            return 200, {"object": "list", "data": rows, "has_more": False}, headers
         if parts[0] == "files" and len(parts) == 3 and parts[1] in self.files:
             return 200, self.files[parts[1]], headers
         raise AnsweredError(404, _error("No such object", "invalid_request_error", "not_found"))
 
-    def _batch(self, name: str) -> dict[str, Any]:
+    def _batch(self, name: str, poll: bool = False) -> dict[str, Any]:
         row = self.batches[name]
+        row["polls"] += poll
         done = row["polls"] >= self.batch_polls_until_done
         return {
             "id": name, "object": "batch", "endpoint": row["endpoint"], "completion_window": "24h",
@@ -254,7 +255,7 @@ class OpenAIDouble(Double):
             "error_file_id": row["out"][1] if done else None,
         }  # fmt: skip
 
-    def _run_batch(self, request: Request, lines: bytes) -> tuple[str, str | None]:
+    def _run_batch(self, request: Request, lines: bytes) -> tuple[str | None, str | None]:
         good: list[str] = []
         bad: list[str] = []
         for line in lines.splitlines():
@@ -279,7 +280,7 @@ class OpenAIDouble(Double):
             if name:
                 self.files[name] = text.encode()
             names.append(name)
-        return str(names[0]), names[1]
+        return names[0], names[1]
 
 
 def _error(message: str, kind: str, code: str | None, param: str | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from catalog_assets.scenes.contract import EngineError, Money, SceneRequest
 from catalog_assets.scenes.engines.vendor import NEVER_LEFT, VendorEngine, seconds_of
-from catalog_assets.scenes.models import ModelSpec
+from catalog_assets.scenes.models import EngineSpec, ModelSpec
 from catalog_assets.scenes.paid import Pace, Reply, Submitted
 from catalog_assets.scenes.picture import decode, media_type_of
 from catalog_assets.scenes.sizes import LegalSize
@@ -26,6 +26,11 @@ class OpenAIEngine(VendorEngine):
     """One model behind ``/images/generations`` and ``/images/edits``."""
 
     options = frozenset({"complexity", "negative_prompt", "guidance_scale", "num_inference_steps", "loras"})
+    _batch_file: tuple[str, list[dict[str, Any]]] = ("", [])
+
+    def __init__(self, engine: EngineSpec, model: ModelSpec, env: Mapping[str, str]) -> None:
+        super().__init__(engine, model, env)
+        self.ended_batches: dict[str, Any] = {}
 
     def check(self, request: SceneRequest) -> LegalSize:
         """As in the base; an own server needs its address, and hosted models take no diffusion settings."""
@@ -51,8 +56,8 @@ class OpenAIEngine(VendorEngine):
         import openai
 
         size = self.check(request)
-        fields = self._fields(request, size)
-        client = self._client()
+        fields = self.fields(request, size)
+        client = self.client()
         try:
             if request.references:
                 files = [
@@ -68,11 +73,15 @@ class OpenAIEngine(VendorEngine):
                 raw = client.images.with_raw_response.generate(**fields)
             body, headers = raw.content, raw.headers
         except openai.APIError as error:
-            raise self._translate(error) from None
+            raise self.translate(error) from None
         return self.read_reply(body, headers, self.quote(request))
 
     def resume(self, request: SceneRequest, job: Mapping[str, Any]) -> Reply:
-        """Not possible: a lost reply is lost."""
+        """Only pictures of a batch can be fetched again; a lost synchronous reply is lost."""
+        if "batch_tag" in job:
+            from catalog_assets.scenes.engines.openai_batch import fetch
+
+            return fetch(self, job)
         raise self._error("unknown_outcome", "OpenAI keeps no answers; a lost reply cannot be fetched again.")
 
     def read_reply(self, body: bytes, headers: Mapping[str, str], quote: Money) -> Reply:
@@ -107,7 +116,8 @@ class OpenAIEngine(VendorEngine):
             {"size_answered": answer.get("size"), "quality_answered": answer.get("quality")},
         )
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """OpenAI's own client with SDK retries off; made for each call, because it holds the key."""
         import httpx2
         import openai
 
@@ -131,7 +141,8 @@ class OpenAIEngine(VendorEngine):
         base = self._address() or "https://api.openai.com/v1"
         return openai.OpenAI(api_key=key, base_url=base, max_retries=0, timeout=timeout, http_client=http)
 
-    def _fields(self, request: SceneRequest, size: LegalSize) -> dict[str, Any]:
+    def fields(self, request: SceneRequest, size: LegalSize) -> dict[str, Any]:
+        """The request's fields without its pictures."""
         fields: dict[str, Any] = {
             "model": self.model.id,
             "prompt": request.prompt,
@@ -150,23 +161,37 @@ class OpenAIEngine(VendorEngine):
             fields["input_fidelity"] = self.model.input_fidelity
         return fields
 
-    def _translate(self, error: Any) -> EngineError:
+    def translate(self, error: Any) -> EngineError:
         """Our seven kinds from the SDK's exceptions (which carry ``code``, ``status_code``, ``body``)."""
         import openai
 
         if isinstance(error, openai.APIConnectionError):
             return self._lost(error)
-        request_id = getattr(error, "request_id", None)
-        status = int(getattr(error, "status_code", 0) or 0)
-        code = str(getattr(error, "code", "") or "")
-        headers = getattr(getattr(error, "response", None), "headers", {})
+        body = cast("dict[str, Any]", error.body) if isinstance(error.body, dict) else {}
         said = str(getattr(error, "message", "") or error)
+        headers = getattr(getattr(error, "response", None), "headers", {})
+        status = int(getattr(error, "status_code", 0) or 0)
+        return self.from_body(status, {"error": body}, headers, said, getattr(error, "request_id", None))
+
+    def from_body(
+        self,
+        status: int,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        said: str = "",
+        request_id: str | None = None,
+    ) -> EngineError:
+        """Our seven kinds from an answer's status and body, also inside a batch."""
+        headers = headers or {}
+        inner = cast("dict[str, Any]", body.get("error") or {})
+        code = str(inner.get("code") or "")
+        said = said or str(inner.get("message") or "")
         if code in ("insufficient_quota", "billing_hard_limit_reached"):
             return self._error(
                 "out_of_credit", f"{self.name} has no credit left; top up the account.", request_id=request_id
             )
         if code in ("moderation_blocked", "content_policy_violation") or "safety_violations" in said:
-            return self._refused(error, said, request_id)
+            return self._refused(inner, said, request_id)
         if status == 429:
             return self._error(
                 "rate_limited", f"{self.name} asks to slow down.",
@@ -194,6 +219,13 @@ class OpenAIEngine(VendorEngine):
         # A 200 whose body the SDK could not read.
         return self._error("unknown_outcome", f"{self.name}'s answer broke off half-way.")
 
+    def batch_lines(self, client: Any, file_id: str) -> list[dict[str, Any]]:
+        """The lines of a batch's finished file, fetched once: all its pictures are in it."""
+        if self._batch_file[0] != file_id:
+            text = client.files.content(file_id).read()
+            self._batch_file = (file_id, [json.loads(line) for line in text.splitlines() if line.strip()])
+        return self._batch_file[1]
+
     def _lost(self, error: Exception) -> EngineError:
         """Nothing came back. Whether the request left decides whether it may have been billed."""
         cause = type(error.__cause__).__name__ if error.__cause__ else ""
@@ -202,8 +234,7 @@ class OpenAIEngine(VendorEngine):
             return self._error("transient", f"{where} cannot be reached; check the network and the address.")
         return self._error("unknown_outcome", f"{self.name}'s reply was lost ({cause or 'no answer'}).")
 
-    def _refused(self, error: Any, said: str, request_id: str | None) -> EngineError:
-        body = cast("dict[str, Any]", error.body if isinstance(error.body, dict) else {})
+    def _refused(self, body: dict[str, Any], said: str, request_id: str | None) -> EngineError:
         details = cast("dict[str, Any]", body.get("moderation_details") or {})
         categories = tuple(str(name) for name in details.get("categories") or ())
         if not categories and "safety_violations=[" in said:
