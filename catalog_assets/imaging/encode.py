@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,16 +50,23 @@ def encode_jpeg(rgb: NDArray[np.uint8], *, quality: int = 92, xmp: bytes | None 
         ValueError: not uint8 RGB.
     """
     _require(rgb, channels=(3,))
-    out = io.BytesIO()
-    Image.fromarray(rgb).save(
-        out,
-        "JPEG",
-        quality=quality,
-        subsampling=0 if quality >= 90 else 2,
-        optimize=True,
-        icc_profile=srgb_profile(),
+    options: dict[str, Any] = {
+        "quality": quality,
+        "subsampling": 0 if quality >= 90 else 2,
+        "icc_profile": srgb_profile(),
         **({"xmp": xmp} if xmp else {}),
-    )
+    }
+    image = Image.fromarray(rgb)
+    try:
+        return _saved(image, optimize=True, **options)
+    except OSError:
+        # Pillow sizes the buffer of optimised tables by pixels; a very grainy picture takes more than that.
+        return _saved(image, optimize=False, **options)
+
+
+def _saved(image: Image.Image, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", **options)
     return out.getvalue()
 
 

@@ -241,6 +241,13 @@ def test_a_file_too_large_is_coded_lower_and_then_made_smaller_and_at_last_left_
     assert fit.encode_within(busy, bounds, 92, 74) is None
 
 
+def test_a_picture_that_is_all_grain_is_listed_too() -> None:
+    grain = np.random.default_rng(2).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    listing = render_listing(AMAZON, ITEM, [packshot(), scene(rgb=grain)], ON)
+    assert [image.role for image in listing] == ["main", "additional"]
+    assert decoded(listing[1].data).size == (700, 700)
+
+
 @given(
     box=st.tuples(st.integers(20, 4000), st.integers(20, 4000)),
     aspect=st.sampled_from([1.0, 0.6944, 1.5]),
