@@ -273,13 +273,17 @@ def _cost(facts: Mapping[str, Any]) -> float:
 
 
 def _listings(record: Record | None) -> dict[str, tuple[str, ...]]:
-    """File names by channel."""
+    """The listed files by channel, in listing order where the record tells it."""
     found: dict[str, list[str]] = {}
-    for name in record.files if record else ():
+    for name in sorted(record.files) if record else ():
         parts = name.split("/")
         if len(parts) >= 4 and parts[0] == "listing" and not name.endswith(".json"):
             found.setdefault(parts[1], []).append(name)
-    return {channel: tuple(sorted(files)) for channel, files in found.items()}
+    order = cast("dict[str, list[str]]", record.metadata.get("channels") or {}) if record else {}
+    for channel, files in found.items():
+        rank = {name: number for number, name in enumerate(order.get(channel, ()))}
+        files.sort(key=lambda f, rank=rank: rank.get(f.rsplit("/", 1)[-1], len(rank)))
+    return {channel: tuple(files) for channel, files in found.items()}
 
 
 def _notes(records: Mapping[str, Record]) -> tuple[str, ...]:

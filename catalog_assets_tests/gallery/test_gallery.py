@@ -364,6 +364,15 @@ def test_the_command_writes_a_gallery_and_refuses_what_is_no_store(folder: Path,
     assert "holds nothing yet" in empty.stderr
 
 
+def test_listed_files_come_in_listing_order(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    names = ["A.jpg", "A-counter.jpg", "A-angle.jpg"]
+    files = {f"listing/shopify/A/{name}": "x" for name in (*names, "listing.json")}
+    Maker(store).stage("A", "listing", files=files, metadata={"channels": {"shopify": names}})
+    (card,) = collect(store).cards
+    assert [f.rsplit("/", 1)[1] for f in card.listings["shopify"]] == names
+
+
 def test_the_overview_shows_a_few_pictures_of_a_sku_and_counts_the_rest(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     Maker(store).listed("A", scenes=tuple(f"s{n:02}" for n in range(14)))
