@@ -26,6 +26,9 @@ ANNOUNCED_FOR = 60.0
 """Seconds from announcing within which a request must leave, or the reservation is taken anew."""
 ABANDONED_AFTER = 900.0
 """Seconds after which an announcement that was never sent no longer counts: far above ``ANNOUNCED_FOR``."""
+NO_BUDGET = (
+    "Paid engines are off: no budget is set. Set CATALOG_BUDGET_USD to the dollars per day that may be spent."
+)
 
 
 class BudgetExceededError(Exception):
@@ -133,10 +136,7 @@ class Budget:
             AlreadyInFlightError: the same request has been sent by somebody else and is not settled.
         """
         if quote.usd > 0 and self.ceilings.day.usd <= 0:
-            raise BudgetExceededError(
-                "Paid engines are off: no budget is set. Set CATALOG_BUDGET_USD to the dollars per day that "
-                "may be spent."
-            )
+            raise BudgetExceededError(NO_BUDGET)
         for collision in range(COLLISIONS):
             # Locked, so that announcements of this process are decided one after another.
             intent = self._announce(quote, sku, scene, request_hash, pace, body)
@@ -153,6 +153,27 @@ class Budget:
             "The budget is nearly spent and other workers are drawing on it; nothing was sent. Run again, or "
             "raise CATALOG_BUDGET_USD."
         )
+
+    def refuse_if_spent(
+        self, *, quote: Money, sku: str, scene: str, scene_ceiling: Money | None = None
+    ) -> None:
+        """Refuse at once what cannot be reserved, without announcing it and before waiting for a turn.
+
+        Raises:
+            BudgetExceededError: a ceiling leaves no room for ``quote``.
+        """
+        if quote.usd > 0 and self.ceilings.day.usd <= 0:
+            raise BudgetExceededError(NO_BUDGET)
+        asked = Intent("", self.ledger.today(), quote, sku, scene, self.run, "", "", "")
+        # What was remembered may be old: a refusal needs a fresh look.
+        for fresh in (False, True):
+            if fresh:
+                self.ledger.standings(asked.day)
+            with self._decide:
+                verdict = self._ceilings(asked, scene_ceiling, self._counted(asked))
+            if not isinstance(verdict, BudgetExceededError):
+                return
+        raise verdict
 
     def done(self, intent_id: str) -> None:
         """Forget an announcement of this process: the ledger knows how it ended."""
@@ -183,22 +204,26 @@ class Budget:
         """None when the intent may go ahead, else why not."""
         self.ledger.standings(intent.day)
         with self._decide:
-            now = self.ledger.now().timestamp()
-            others = [
-                s
-                for s in self.ledger.known(intent.day)
-                if s.intent != intent.id
-                and not s.withdrawn
-                # Undecided ones of this process come after us: the lock has put us first.
-                and not (s.intent in self._announced and s.called is None)
-                and (s.called is not None or s.settled is not None or now - s.at < ABANDONED_AFTER)
-            ]
+            others = self._counted(intent)
             verdict = self._same_request(intent, others) or self._ceilings(intent, scene_ceiling, others)
             if verdict is None:
                 # Granted: from here on it counts for the next one decided in this process.
                 self._announced.discard(intent.id)
                 self._granted.add(intent.id)
             return verdict
+
+    def _counted(self, intent: Intent) -> list[Standing]:
+        """The day's attempts that stand against ``intent``, as last listed."""
+        now = self.ledger.now().timestamp()
+        return [
+            s
+            for s in self.ledger.known(intent.day)
+            if s.intent != intent.id
+            and not s.withdrawn
+            # Undecided ones of this process come after us: the lock has put us first.
+            and not (s.intent in self._announced and s.called is None)
+            and (s.called is not None or s.settled is not None or now - s.at < ABANDONED_AFTER)
+        ]
 
     def _same_request(self, intent: Intent, others: list[Standing]) -> Exception | None:
         for other in others:

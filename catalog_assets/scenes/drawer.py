@@ -124,7 +124,6 @@ class Drawer:
         self._make = make_engine
         self._sleep = sleep
         self._engines: dict[str, SceneEngine] = {}
-        self._stopped: dict[str, str] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -161,7 +160,7 @@ class Drawer:
     @property
     def notices(self) -> tuple[str, ...]:
         """One sentence for every engine that was given up in this run."""
-        return tuple(self._stopped.values())
+        return tuple(self.purchases.closed.values())
 
     def draw_scene(
         self,
@@ -317,7 +316,7 @@ class Drawer:
         )
 
     def _skip(self, engine: PaidEngine, request: SceneRequest, refused: set[str], free_only: bool) -> str:
-        stopped = self._stopped.get(engine.pace_key())
+        stopped = self.purchases.closed.get(engine.pace_key())
         if stopped:
             return stopped
         if engine.model.maker in refused:
@@ -328,9 +327,9 @@ class Drawer:
 
     def _stop(self, engine: PaidEngine, spec: str, error: EngineError) -> None:
         with self._lock:
-            if engine.pace_key() not in self._stopped:
+            if engine.pace_key() not in self.purchases.closed:
                 notice = f"{spec.split('/')[0]} is not asked again in this run: {_text(error)}"
-                self._stopped[engine.pace_key()] = notice
+                self.purchases.closed[engine.pace_key()] = notice
                 log.warning("%s", notice)
 
     def _engine(self, spec: str) -> SceneEngine:

@@ -19,6 +19,8 @@ from catalog_assets.scenes.paid import Pace
 SLACK = 1.01
 """Spacing is stretched by this, so that jitter on the way never puts one request too many into a window."""
 
+LOOK_UP = 1.0
+"""Seconds after which somebody who waits looks whether waiting still makes sense."""
 UNSAID_WAIT = 10.0
 
 
@@ -60,10 +62,15 @@ class Limiter:
         self._left: deque[float] = deque(maxlen=1024)
 
     @contextmanager
-    def slot(self, tokens: int = 0) -> Generator[None]:
-        """Wait for room and for one's turn, then hold a place until the answer is there."""
+    def slot(self, tokens: int = 0, unless: Callable[[], bool] = lambda: False) -> Generator[None]:
+        """Wait for room and for one's turn, then hold a place until the answer is there.
+
+        Args:
+            tokens: what the request counts for against a limit of tokens per minute.
+            unless: waiting ends at once when this turns true; the caller looks again and does not send.
+        """
         with self._room:
-            self._wait_turn(tokens)
+            self._wait_turn(tokens, unless)
             yield
 
     def learn(self, pace: Pace) -> None:
@@ -96,7 +103,9 @@ class Limiter:
             self._throttled_at = now
             self._closed_until = max(self._closed_until, now + hold)
 
-    def _wait_turn(self, tokens: int) -> None:
+    def _wait_turn(self, tokens: int, unless: Callable[[], bool]) -> None:
+        if unless():
+            return
         with self._lock:
             now = self._clock()
             start = max(now, self._closed_until)
@@ -108,12 +117,12 @@ class Limiter:
                 self._next_image = start + 60.0 / self.images_per_minute * SLACK * self.sharers
             if self.tokens_per_minute and tokens:
                 self._next_token = start + 60.0 * tokens / self.tokens_per_minute * SLACK * self.sharers
-        while True:
+        while not unless():
             wait = max(start, self._closed_until) - self._clock()
             if wait <= 0:
                 self._left.append(self._clock())
                 return
-            self._sleep(wait)
+            self._sleep(min(wait, LOOK_UP))
 
 
 class Limiters:

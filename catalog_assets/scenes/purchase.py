@@ -20,6 +20,9 @@ from catalog_assets.scenes.scrub import scrub
 from catalog_assets.scenes.sizes import recompose
 from catalog_assets.storage.store import Store, sha256
 
+STORE_PAUSES = (0.5, 2.0, 8.0)
+"""Seconds between attempts to store a paid picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bought:
@@ -50,6 +53,9 @@ class Purchases:
         limiters: pace per engine and account.
         env: for keeping keys out of texts.
         sleep: waits while another process draws the same picture.
+
+    Attributes:
+        closed: accounts that are not asked again in this run, by pace key, with the reason.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Purchases:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._drawing: dict[str, threading.Lock] = {}
+        self.closed: dict[str, str] = {}
 
     def buy(
         self,
@@ -240,7 +247,13 @@ class Purchases:
     ) -> Bought:
         pace = engine.pace_key()
         limiter = self.limiters.of(pace, engine.engine)
-        with limiter.slot(tokens=len(request.prompt) // 4 + 1200 * (1 + len(request.references))):
+        self.budget.refuse_if_spent(
+            quote=engine.quote(request), sku=request.sku, scene=request.scene, scene_ceiling=scene_ceiling
+        )
+        tokens = len(request.prompt) // 4 + 1200 * (1 + len(request.references))
+        with limiter.slot(tokens, unless=lambda: pace in self.closed):
+            if pace in self.closed:
+                raise EngineError("out_of_credit", self.closed[pace])
             reservation, candidate = self._reserve(engine, request, facts, name, key, scene_ceiling)
             limiter.sharers = self.budget.active_owners(pace)
             reservation.sending(candidate=candidate.n)
@@ -288,7 +301,7 @@ class Purchases:
 
     def store_reply(self, request: SceneRequest, candidate: Candidate, reply: Reply) -> None:
         """Store a picture, then book it, then complete its papers: in this order nothing can be lost."""
-        self.candidates.keep_image(request.sku, request.scene, candidate, reply.data, reply.media_type)
+        self._keep_image(request, candidate, reply)
         self.ledger.note(
             candidate.intent, candidate.day, "outcome", cost=reply.cost, result="drawn",
             basis=reply.cost_basis, usage=reply.usage, request_id=reply.request_id, candidate=candidate.n,
@@ -299,6 +312,26 @@ class Purchases:
         candidate.request_id = reply.request_id
         candidate.details = dict(reply.details)
         self.candidates.finish(request.sku, request.scene, candidate)
+
+    def _keep_image(self, request: SceneRequest, candidate: Candidate, reply: Reply) -> None:
+        """Store the picture; a store that stumbles is asked again, because this picture is paid for."""
+        for pause in (*STORE_PAUSES, None):
+            try:
+                return self.candidates.keep_image(
+                    request.sku, request.scene, candidate, reply.data, reply.media_type
+                )
+            except OSError as error:
+                if pause is None:
+                    lost = EngineError(
+                        "unknown_outcome",
+                        f"the picture is paid for, but the store would not take it: {scrub(error, self._env)}",
+                        cost=reply.cost,
+                        request_id=reply.request_id,
+                    )
+                    self.settle_failure(request, candidate, lost, reply.cost)
+                    raise lost from error
+                self._sleep(pause)
+        return None
 
     def settle_failure(
         self, request: SceneRequest, candidate: Candidate, error: EngineError, quote: Money

@@ -14,6 +14,7 @@ from catalog_assets.scenes.budget import Ceilings
 from catalog_assets.scenes.contract import EngineError
 from catalog_assets.scenes.drawer import Drawer, DrawnScene
 from catalog_assets.scenes.ledger import Ledger
+from catalog_assets.scenes.pacing import Limiters
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.doubles.fal import FalDouble
 from catalog_assets_tests.doubles.google import GoogleDouble
@@ -265,3 +266,44 @@ def test_no_key_is_in_any_log_error_stored_file_or_result(
     texts += [path.read_bytes().decode("latin-1") + path.name for path in files]
     for text in texts:
         assert "canary" not in text
+
+
+def test_many_waiting_requests_are_not_sent_once_the_credit_is_gone(tmp_path: Path):
+    with OpenAIDouble(plan=once("quota", 99), latency=0.05) as double:
+        limiters = Limiters()
+        of = drawer(tmp_path, environment("openai", double.url, double.key), limiters=limiters)
+        engine: Any = maker(environment("openai", double.url, double.key))(SPECS["openai"])
+        limiters.of(
+            engine.pace_key(), engine.engine.model_copy(update={"images_per_minute": 6000, "concurrent": 2})
+        )
+        drawn = draw_fifty(of, "openai", 30)
+        assert {one.outcome for one in drawn} == {"free"}
+        assert len(double.calls) <= 3
+        assert len(of.notices) == 1
+
+
+def test_without_money_nobody_waits_for_a_turn(tmp_path: Path):
+    with OpenAIDouble() as double:
+        waits: list[float] = []
+        limiters = Limiters(sleep=waits.append)
+        of = drawer(tmp_path, environment("openai", double.url, double.key), day="0.00001", limiters=limiters)
+        for n in range(20):
+            assert of.draw_scene(request(f"S{n}"), chain("openai")).outcome == "free"
+        assert waits == []
+        assert Store(str(tmp_path)).listing() == []
+
+
+def test_a_store_that_stumbles_does_not_lose_a_paid_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with OpenAIDouble() as double:
+        of = drawer(tmp_path, environment("openai", double.url, double.key))
+        of.purchases._sleep = lambda _: None
+        keep, troubles = of.purchases.candidates.keep_image, iter([OSError("503 slow down")] * 2)
+
+        def stumble(*args: Any) -> None:
+            for trouble in troubles:
+                raise trouble
+            keep(*args)
+
+        monkeypatch.setattr(of.purchases.candidates, "keep_image", stumble)
+        assert of.draw_scene(request(), chain("openai")).outcome == "drawn"
+        assert len(double.bill) == 1
