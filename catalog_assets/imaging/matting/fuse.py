@@ -19,6 +19,8 @@ _FLOOR = 2e-5
 SURE = 0.9
 SILENT = 0.5
 """Below this mean log ratio the colours say nothing, and the finer look stands."""
+OUTSPOKEN = 1.0
+"""Half-found regions are only dropped above it: there no look has decided yet."""
 MIN_REGION = 0.003
 """Regions smaller than this share of the product are the finer look's business."""
 
@@ -88,6 +90,33 @@ def fuse(
         around = cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         fused[around] = winner[around]
     return fused, disputes
+
+
+def settle(rgb: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Drop regions the network only half found where the same evidence says background.
+
+    Shadows next to a product come back half-found. Parts of the product do too, but so do neighbours of its
+    colour, so nothing is added here.
+
+    Args:
+        rgb: (h, w, 3) uint8 on the look grid.
+        alpha: (h, w) in [0, 1].
+    """
+    half = ((alpha > 0.15) & (alpha < 0.9)).astype(np.uint8)
+    half = cv2.morphologyEx(half, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    product, background = alpha > SURE, alpha < 1 - SURE
+    size = int(np.count_nonzero(product))
+    if not half.any() or size < 400 or np.count_nonzero(background) < 400:
+        return alpha
+    evidence = cv2.blur(np.clip(colours_of(rgb, product, background)(rgb), -6.0, 6.0), (9, 9))
+    wrong = cv2.morphologyEx(half * (evidence < -OUTSPOKEN), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(wrong.astype(np.uint8))
+    settled = alpha.copy()
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] >= MIN_REGION * size:
+            around = cv2.dilate((labels == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            settled[around & (alpha < SURE)] = 0.0
+    return settled
 
 
 def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
