@@ -107,7 +107,10 @@ def backdrop_setting(
 ) -> tuple[GroundCamera, tuple[float, float]]:
     """Camera (one pixel per millimetre at the foot) and contact pixel for a view from ``elevation_deg``."""
     focal = 2.4 * max(width, height)
-    if posture == "lying" or flat:
+    if posture == "hanging":
+        contact = (width / 2, height / 2)
+        elevation = math.radians(12.0)
+    elif posture == "lying" or flat:
         contact = (width / 2, height / 2)
         elevation = math.radians(min(max(elevation_deg, 55.0), 88.0))
     else:
@@ -161,7 +164,7 @@ def draw_backdrop(
     focus = 0.9 if look.kind == "room" else 0.014 * max(width, height) * (1 - far) + 1.0
     picture = _join(surface, back, edge, focus)
     wall_mm = distance if look.kind == "room" else None
-    return Drawn(_defocus(picture, camera, foot, edge, 1.0 if look.kind == "room" else 2.2), wall_mm, None)
+    return Drawn(_defocus(picture, camera, foot, edge, 0.7 if look.kind == "room" else 1.8), wall_mm, None)
 
 
 def _surface(
@@ -281,7 +284,8 @@ def _defocus(
     away = camera.rows_to_y(np.maximum(rows, edge))
     _, y_foot = camera.to_ground(*foot)
     amount = np.abs(1 - y_foot / np.maximum(away, 1e-6)) * strength
-    amount = np.clip(amount, 0, 1).astype(np.float32)
+    # Depth of field: around the foot nothing is soft.
+    amount = np.clip(amount - 0.10, 0, 1).astype(np.float32)
     sigma = 0.010 * max(width, height)
     half = cv2.resize(picture, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     wide = cv2.resize(

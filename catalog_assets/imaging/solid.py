@@ -24,6 +24,9 @@ from catalog_assets.imaging.shadow import Slab, Solid
 STEEP = 2.2
 """Rows the lower outline may climb per column before it counts as the side of something, not its foot."""
 
+LEG_REACH = 0.38
+"""Share of the height by which a rear foot may stand higher in the picture than the front one."""
+
 SLABS = 112
 COLUMNS = 150
 
@@ -105,8 +108,8 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
             radius = float(r)
             break
     mask = alpha > threshold
-    run = _bottom_run(mask, bottom)
     pieces = _pieces(bottom, used, jump=max(2.0, 0.025 * h))
+    legs = set(leg_pieces(mask, bottom))
     front_pieces = [(a, b) for a, b in pieces if back[a:b].min() <= radius]
     # Walls that rise straight from the ground stand on it with their whole lower edge: boxes, however turned.
     walls: dict[tuple[int, int], NDArray[np.bool_]] = {}
@@ -128,14 +131,8 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
         middle = int(lowest[len(lowest) // 2])
         distance = float(back[lowest].min())
         is_front = (a, b) in walls
-        # A narrow, long piece that ends low is a leg, however far back the angle puts it.
-        is_rear_leg = (
-            run[middle] >= 0.14 * h
-            and (b - a) < 0.3 * w
-            and low >= h - 1 - 0.38 * h
-            and distance <= 2.5 * max(depth_mm, 0.4 * width_mm)
-        )
-        alone = len(parts) > 1 and (middle, low) in parts
+        is_rear_leg = (a, b) in legs and distance <= 2.5 * max(depth_mm, 0.4 * width_mm)
+        alone = (middle, low) in parts and low >= h - 1 - LEG_REACH * h
         if not (is_front or is_rear_leg or alone):
             continue
         limit = radius if is_front else distance + 0.25 * depth_mm
@@ -150,6 +147,13 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
         feet.append(
             Foot(product.x0 + a, product.x0 + b, product.y0 + low + 0.5, y_front + distance + own, alone)
         )
+    if not feet:
+        # All tips and laces: let it stand on its lowest columns.
+        low = np.flatnonzero(back <= radius)
+        touching[low] = True
+        feet = [
+            Foot(product.x0 + int(low[0]), product.x0 + int(low[-1]) + 1, product.y0 + front + 0.5, centre)
+        ]
     if len(feet) > 1 and max(f.x1 - f.x0 for f in feet) < 0.4 * w:
         # On legs the body stands over their middle.
         nearest, farthest = min(f.centre_mm for f in feet), max(f.centre_mm for f in feet)
@@ -226,6 +230,19 @@ def _pieces(bottom: NDArray[np.int32], used: NDArray[np.bool_], jump: float) -> 
     edges = np.flatnonzero(cut)
     least = max(2, round(0.008 * w))
     return [(int(a), int(b)) for a, b in pairwise(edges) if flat[a] and b - a >= least]
+
+
+def leg_pieces(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Columns of legs: narrow, long pieces of the outline that end low, however far back they stand."""
+    h, w = mask.shape
+    run = _bottom_run(mask, bottom)
+    legs: list[tuple[int, int]] = []
+    for a, b in _pieces(bottom, bottom >= 0, jump=max(2.0, 0.025 * h)):
+        low = int(bottom[a:b].max())
+        lowest = a + np.flatnonzero(bottom[a:b] >= low - max(1, round(0.004 * h)))
+        if run[lowest[len(lowest) // 2]] >= 0.14 * h and (b - a) < 0.3 * w and low >= h - 1 - LEG_REACH * h:
+            legs.append((a, b))
+    return legs
 
 
 def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view_elevation: float) -> Solid:

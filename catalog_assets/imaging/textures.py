@@ -57,10 +57,10 @@ def fine_tile(kind: str, seed: int) -> NDArray[np.float32]:
     """Relative brightness (SIDE, SIDE) around 1, one cell per picture pixel."""
     if kind == "wood":
         return _one(
-            0.030 * _noise(seed + 11, 0.7, stretch=26.0) + 0.010 * _noise(seed + 12, 0.2, stretch=6.0)
+            0.055 * _noise(seed + 11, 0.7, stretch=26.0) + 0.016 * _noise(seed + 12, 0.2, stretch=6.0)
         )
     if kind == "stone":
-        return _one(0.016 * _noise(seed + 21, 0.35) + 0.012 * _noise(seed + 22, 1.0, low_cut=20))
+        return _one(0.022 * _noise(seed + 21, 0.35) + 0.016 * _noise(seed + 22, 1.0, low_cut=20))
     if kind == "slate":
         return _one(0.045 * _noise(seed + 31, 0.7, stretch=1.6, low_cut=12))
     if kind == "linen":

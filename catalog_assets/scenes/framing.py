@@ -114,6 +114,7 @@ def frame_product(
     slot: str | None = None,
     slot_share: float = 0.38,
     lying: bool = False,
+    from_top: bool = False,
 ) -> Frame:
     """Choose window and scale.
 
@@ -128,6 +129,7 @@ def frame_product(
         slot: side kept free for text.
         slot_share: share of the frame kept free.
         lying: the product's middle, not its foot, goes to the contact.
+        from_top: it hangs into the frame from above (its photo cut its cord), so it must here too.
 
     Raises:
         DoesNotFitError: too large, too small or too wide for the plate; the text says which.
@@ -188,10 +190,13 @@ def frame_product(
     at_x, at_y = (contact_x - x0) * zoom, (contact_y - y0) * zoom
     reach = 0.5 * max(0.0, plate.free_mm[0] - size.width_mm * world) * on_plate * zoom
     at_x += min(max(foot_x - at_x, -reach), reach)
+    if from_top:
+        # A pixel of overlap hides the cut.
+        at_y = product_h / 2 - 1.0
     tx, ty = _anchor(size.box, scale, at_x, at_y, lying=lying)
     upper = at_y - (product_h / 2 if lying else product_h)
     lower = at_y + (product_h / 2 if lying else 0)
-    if upper < 0.015 * height or lower > 0.995 * height:
+    if (upper < 0.015 * height and not from_top) or lower > 0.995 * height:
         raise DoesNotFitError(
             f"a product of {longest:.0f} mm does not fit under the frame of the plate {plate.name}"
         )

@@ -154,6 +154,7 @@ def _frame(setting: Setting, subject: Subject, request: SceneRequest) -> Frame:
         slot=studio.get("text_slot"),
         slot_share=float(studio.get("text_slot_share") or 0.38),
         lying=subject.pose.posture != "standing",
+        from_top=subject.pose.posture == "hanging" and bool((subject.view.rgba[0, :, 3] > 127).any()),
     )
 
 
