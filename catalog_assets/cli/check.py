@@ -134,7 +134,8 @@ def _check(
             read_text=tesseract_reader(),
         )
     except ValueError as error:
-        bad_call(f"{cutout}: {error}" if "cutout" in str(error).lower() else f"{image}: {error}")
+        blamed = photo if str(error).startswith("The photo") else cutout if "utout" in str(error) else image
+        bad_call(f"{blamed}: {error}")
     if document is not None:
         report.findings.extend(
             _verified(image_data, cutout_data, document, photo_data, limits.colour_delta_e)

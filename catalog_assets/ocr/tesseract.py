@@ -257,7 +257,8 @@ def _lines(data: dict[str, list[Any]], count: int) -> list[list[TextLine]]:
     pages: list[list[TextLine]] = [[] for _ in range(count)]
     words: dict[tuple[int, ...], list[int]] = {}
     for i, text in enumerate(data["text"]):
-        if str(text).strip() and float(data["conf"][i]) >= 0:
+        # Below 5 of 100 tesseract itself does not believe in the word; blank crops read so.
+        if str(text).strip() and float(data["conf"][i]) >= 5:
             key = tuple(int(data[k][i]) for k in ("page_num", "block_num", "par_num", "line_num"))
             words.setdefault(key, []).append(i)
     for key, members in words.items():

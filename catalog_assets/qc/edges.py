@@ -180,14 +180,21 @@ def _filled(
         return None
     to_old = np.linalg.norm(seen - before, axis=1)
     # Being nearer to the old background than to a guess at the new one is not enough: it must be it.
-    reach = 4.0
-    if float(before[:, 0].std()) > 3:
-        # A textured old background must be there with its texture.
-        if _correlation(seen[:, 0], before[:, 0]) < 0.5:
+    grain = _fine(old[..., 0])[opening]
+    if float(grain.std()) > 1.5:
+        # A textured old background must be there with its texture; shading alone agrees by chance.
+        if _correlation(_fine(pair.lab_picture[..., 0])[opening], grain) < 0.4:
             return 0.0
         reach = 10.0
+    else:
+        reach = 3.0
     old_there = (to_old < 0.6 * np.linalg.norm(seen - new, axis=1)) & (to_old < reach)
     return float(old_there[telling].mean())
+
+
+def _fine(lightness: np.ndarray) -> np.ndarray:
+    plane = np.ascontiguousarray(lightness)
+    return plane - cv2.GaussianBlur(plane, (0, 0), 3.0)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

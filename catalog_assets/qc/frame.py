@@ -151,7 +151,7 @@ def margins(case: Case, placement: Placement) -> list[Finding]:
             smallest,
             limit,
             "share of the frame",
-            f"The {side} margin is {smallest:.1%} of the frame (asked for: {limit:.1%}).",
+            f"The {side} margin is {smallest:.1%} of the frame (at least {limit:.1%} is asked for).",
             "Move the product towards the middle or make it smaller.",
         )
     ]
@@ -258,7 +258,9 @@ def _edge_readings(
             level,
             limit,
             "levels",
-            f"The background is {shown} instead of {asked}{', with a tint' if tinted else ''}.",
+            f"The background is {shown} instead of {asked}{', with a tint' if tinted else ''}."
+            if level > limit
+            else f"The background is {asked} as asked.",
             "Set the background to the colour asked for.",
         ),
         Reading(
@@ -266,7 +268,9 @@ def _edge_readings(
             worst_level,
             limit + 1,
             "levels at the frame's edge",
-            f"The background is not even: at the frame's edge it is {worst_level:.0f} levels off {asked} in places.",
+            f"The background is not even: at the frame's edge it is {worst_level:.0f} levels off {asked} in places."
+            if worst_level > limit + 1
+            else "The background is even up to the frame's edge.",
             "Keep shadow and gradient away from the frame's edge.",
             _scaled(box, scale, case.size),
         ),

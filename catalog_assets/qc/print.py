@@ -20,6 +20,7 @@ from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.lines import PrintedLine, find_lines
 
 _FIND_SIDE = 1400
+_SURFACE_SIDE = 700
 _STRIP = 40
 _NOISE = 5.0
 """RMS in 8-bit levels that two honest renderings of the same flat ground differ by."""
@@ -136,22 +137,21 @@ def _windowed(values: NDArray, window: int) -> NDArray:
 
 
 def print_pixels(case: Case, found: Print) -> list[Finding]:
-    """``label_pixels``: the worst letter of the worst line, as share of structure that differs."""
-    if not found.chosen:
+    """``label_pixels``: the worst letter of the worst line, as share of structure that differs.
+
+    Lines that run too steeply to be followed, and barcodes and ornaments, are compared too: on a product with
+    print the whole surface is, in windows of 3 % of the diagonal.
+    """
+    if not found.chosen and not case.expect.label_lines:
         return []
     pair = case.pair(_FIND_SIDE)
     limit = case.limits.label_difference
-    worst = LineDifference(0.0, None, 0.0)
-    compared = 0
+    worst = LineDifference(*_surface(case), 0.0)
     for index in found.chosen:
         difference = line_difference(case, pair, found, found.lines[index])
-        if difference.letter_px < 4:
-            continue  # a few pixels high: nobody can read it and nothing can be said of it
-        compared += 1
-        if difference.share > worst.share:
+        # A few pixels high, nobody can read it and nothing can be said of single letters.
+        if difference.letter_px >= 4 and difference.share > worst.share:
             worst = difference
-    if not compared:
-        return []
     good = worst.share <= limit
     return [
         case.finding(
@@ -162,11 +162,17 @@ def print_pixels(case: Case, found: Print) -> list[Finding]:
             "share of structure",
             f"The print agrees with the photo letter by letter (largest difference {worst.share:.0%})."
             if good
-            else f"Print differs from the photo: {worst.share:.0%} of a letter's structure is another.",
+            else f"Print differs from the photo: {min(worst.share, 1.0):.0%} of a letter's structure is another.",
             "Put the photo's own label back, or draw the scene again.",
             None if good else worst.box,
         )
     ]
+
+
+def _surface(case: Case) -> tuple[float, Box | None]:
+    pair = case.pair(_SURFACE_SIDE)
+    share, box = patch_difference(pair, max(5, round(pair.diagonal * 0.03)), flat=0.5)
+    return share, pair.to_picture_box(box, case.size) if box else None
 
 
 # --- logo ------------------------------------------------------------------------------------------------
@@ -187,7 +193,7 @@ def logo(case: Case) -> list[Finding]:
     limit = case.limits.logo_difference
     if min(pair.size) < 14:
         return []  # a handful of pixels; the label as a whole is still compared
-    share, box = patch_difference(pair)
+    share, box = patch_difference(pair, max(5, round(min(pair.size) / 3)))
     good = share <= limit
     return [
         case.finding(
@@ -254,26 +260,34 @@ def find_logo(cutout: NDArray[np.uint8], mark: NDArray[np.uint8]) -> Box | None:
     return int(a) + x0, int(b) + y0, int(np.ceil(c)) + x0, int(np.ceil(d)) + y0
 
 
-def patch_difference(pair: AlignedPair) -> tuple[float, Box | None]:
-    """Share of structure that differs in the worst window (a third of the patch) and its box, canvas px."""
+def patch_difference(pair: AlignedPair, window: int, flat: float = 0.25) -> tuple[float, Box | None]:
+    """Share of structure that differs in the worst window, and its box in canvas px.
+
+    Args:
+        pair: the patch, or the whole product.
+        window: side of the window, canvas px.
+        flat: how much of the patch's mean structure a window without any of its own is judged against.
+    """
     wanted, seen = pair.grey_predicted * 255, pair.grey_picture * 255
-    window = max(5, round(min(pair.size) / 3))
+    spread = float(window) * (1.5 if flat < 0.5 else 1.0)
+    solid = pair.solid
+    core = (
+        cv2.erode(solid.astype(np.uint8), np.ones((3, 3) if flat < 0.5 else (window, window), np.uint8)) > 0
+    )
+    if not core.any():
+        return 0.0, None
+    p: Floats = seen - cv2.GaussianBlur(seen, (0, 0), spread)
     best: Floats | None = None
     for sigma in (0.0, 0.8, 1.6):
-        r = wanted if not sigma else cv2.GaussianBlur(wanted, (0, 0), sigma)
-        spread = window * 1.5
-        r: Floats = r - cv2.GaussianBlur(r, (0, 0), spread)
-        p: Floats = seen - cv2.GaussianBlur(seen, (0, 0), spread)
-        gain = float(np.clip((r * p).sum() / max(float((r * r).sum()), 1e-6), 0.5, 1.8))
+        r: Floats = wanted if not sigma else cv2.GaussianBlur(wanted, (0, 0), sigma)
+        r = r - cv2.GaussianBlur(r, (0, 0), spread)
+        gain = float(np.clip((r * p)[solid].sum() / max(float((r * r)[solid].sum()), 1e-6), 0.5, 1.8))
         top = cv2.blur((p / gain - r) ** 2, (window, window))
         below = cv2.blur(r * r, (window, window)) + cv2.blur((p / gain) ** 2, (window, window))
-        share = top / (below + 0.25 * float((r * r).mean()) + _NOISE**2)
+        share = top / (below + flat * float((r * r)[solid].mean()) + _NOISE**2)
         best = share if best is None else np.minimum(best, share)
     assert best is not None
-    inside = pair.solid
-    if not inside.any():
-        return 0.0, None
-    best = np.where(inside, best, 0)
+    best = np.where(core, best, 0)
     y, x = np.unravel_index(int(best.argmax()), best.shape)
     half = window // 2
     return float(best.max()), (int(x) - half, int(y) - half, int(x) + half, int(y) + half)

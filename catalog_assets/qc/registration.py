@@ -37,6 +37,9 @@ from catalog_assets.qc.findings import Registration
 MAX_ROTATION = 20.0
 """Degrees; a product turned further stands differently and is not taken as the same placement."""
 
+MAX_STRETCH = 25.0
+"""% stretch beyond which a likeness is no longer taken for the product."""
+
 _FEATURE_SIDE = 800
 _SCORE_SIDE = 320
 _TEMPLATE_SIDE = 192
@@ -48,7 +51,7 @@ class Match:
     """A refined guess.
 
     ``transform``: similarity, cutout px to picture px. ``affine``: the free affine that fits better still,
-    same spaces; their difference is what ``geometry`` measures.
+    same spaces; their difference is what ``geometry`` measures. ``distorted``: the affine is clearly needed.
     """
 
     transform: Matrix
@@ -56,6 +59,7 @@ class Match:
     score: float
     method: str
     inliers: int = 0
+    distorted: bool = False
 
 
 def register(cut: Cut, rgb: Bytes, hint: Matrix | None = None) -> tuple[Registration, Match | None]:
@@ -281,7 +285,20 @@ def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -
                 break
             transform = moved
     score = score_of(AlignedPair(cut, rgb, transform, side=_SCORE_SIDE, margin=0.1))
-    return Match(transform, affine, score, method, inliers)
+    distorted = False
+    if score < 0.9 and stretch_of(transform, affine) < MAX_STRETCH:
+        # A stretched product is still the product; saying by how much is another rule's business.
+        freely = score_of(AlignedPair(cut, rgb, affine, side=_SCORE_SIDE, margin=0.1))
+        distorted = freely > score + 0.05
+        score = max(score, freely)
+    return Match(transform, affine, score, method, inliers, distorted)
+
+
+def stretch_of(similarity: Matrix, affine: Matrix) -> float:
+    """Ratio of the singular values of what the affine does beyond the similarity, minus 1, in %."""
+    beyond = np.linalg.inv(similarity[:, :2]) @ affine[:, :2]
+    values = np.linalg.svd(beyond, compute_uv=False)
+    return float((values[0] / max(values[1], 1e-9) - 1) * 100)
 
 
 def _plausible(transform: Matrix, guess: Matrix) -> bool:

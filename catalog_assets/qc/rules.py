@@ -41,10 +41,10 @@ class Limits(BaseModel):
         default=0.05, description="character error rate of the worst label line, at most"
     )
     label_difference: Share = Field(
-        default=0.35, description="share of a print's structure that differs, at most"
+        default=0.25, description="share of a print's structure that differs, at most"
     )
     logo_difference: Share = Field(
-        default=0.35, description="share of the logo's structure that differs, at most"
+        default=0.25, description="share of the logo's structure that differs, at most"
     )
     silhouette_iou: Share = Field(
         default=0.97, description="intersection over union of the outlines, at least"

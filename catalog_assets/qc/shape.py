@@ -18,7 +18,7 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, chain, fill_in, invert
 from catalog_assets.qc.case import Case, Reading, worst
 from catalog_assets.qc.findings import Box, Finding
-from catalog_assets.qc.registration import hint_shift
+from catalog_assets.qc.registration import hint_shift, stretch_of
 from catalog_assets.qc.shadow import shadow_of
 
 _SIDE = 500
@@ -54,6 +54,8 @@ def geometry(case: Case) -> list[Finding]:
     pair = case.pair(_SIDE)
     warp = local_warp(pair, chain(chain(pair.from_picture, match.affine), invert(pair.to_canvas)))
     stretch = warp.stretch
+    if match.distorted:
+        stretch = max(stretch, stretch_of(match.transform, match.affine))
     readings.append(
         Reading(
             stretch / limits.anisotropy,
@@ -71,7 +73,9 @@ def geometry(case: Case) -> list[Finding]:
             warp.p95,
             limits.local_warp,
             "% of the diagonal, 95th percentile",
-            f"Parts of the product are bent or moved by {max(warp.p95, warp.worst_cell):.1f} % of its diagonal.",
+            f"Parts of the product are bent or moved by {max(warp.p95, warp.worst_cell):.1f} % of its diagonal."
+            if max(warp.p95, 0.6 * warp.worst_cell) > limits.local_warp
+            else "The product keeps its shape.",
             "Draw the scene again; the product must not be reshaped.",
             pair.to_picture_box(warp.box, case.size) if warp.box else None,
         )
@@ -346,7 +350,12 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
         base = to_lab(fill_in(pair.picture, far_known & pair.valid))
         like = np.linalg.norm(pair.lab_picture - outward, axis=2)
         unlike = np.linalg.norm(pair.lab_picture - base, axis=2)
-        marks = beyond & (like < 6) & (unlike > 22)
+        marks = beyond & (like < np.minimum(8.0, 0.4 * unlike)) & (unlike > 18)
+        # Grain and folds of the surroundings come in strips; a part has some width.
+        width = max(3, round(pair.diagonal * 0.014)) | 1
+        marks = (
+            cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((width, width), np.uint8)) > 0
+        )
     opened = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, labels = cv2.connectedComponents(opened, connectivity=8)
     touching = np.unique(labels[grown])

@@ -178,7 +178,10 @@ def label_text(case: Case, found: Print, lines: list[_Line], note: str) -> list[
         if lost:
             rate = max(rate, 2 * limit)
         # OCR stumbles over honest letters too: the more alike the pixels, the less a reading counts.
-        rate *= float(np.clip((difference.share - _SAME) / (case.limits.label_difference - _SAME), 0, 1)) ** 2
+        rate *= (
+            float(np.clip((difference.share - _SAME) / max(case.limits.label_difference - _SAME, 0.05), 0, 1))
+            ** 2
+        )
         if rate > worst:
             worst, box = rate, difference.box
             message = f"{expected!r} reads {text!r} in the picture"
