@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from catalog_assets.cli import approve, check, cutout, demo, engines, gallery, ledger, models, quote, run, ui
+from catalog_assets.cli import (
+    approve,
+    check,
+    cutout,
+    demo,
+    engines,
+    export,
+    gallery,
+    ledger,
+    models,
+    quote,
+    run,
+    ui,
+)
 
 app = typer.Typer(
     name="catalog-assets",
@@ -19,6 +32,7 @@ app.command("cutout")(cutout.command)
 app.command("check")(check.command)
 app.command("approve")(approve.command)
 app.command("gallery")(gallery.command)
+app.command("export")(export.command)
 app.command("engines")(engines.command)
 app.command("quote")(quote.command)
 app.command("ledger")(ledger.command)

@@ -80,8 +80,8 @@ def look_at_inventory(
     changed = settled.changed_since(known)
     number = work.snapshots.publish(settled)
     cursor = json.dumps({"number": number, "listing": listing, "unsettled": sorted(fresh)[:20]})
-    context.update_cursor(cursor)
     if not changed:
+        context.update_cursor(cursor)
         waits = f"; {len(waiting)} SKUs are still being copied" if waiting else ""
         return dg.SkipReason(f"no SKU has changed{waits}")
     partitions = work.settings.catalogue

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from catalog_assets.catalogue.house import today
 from catalog_assets.channels.packs import ChannelPack
 from catalog_assets.channels.rendition import (
@@ -19,6 +17,7 @@ from catalog_assets.channels.rendition import (
     ListingSource,
     render_listing,
 )
+from catalog_assets.imaging.packshot import PackshotSpec
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgb, read_rgba
@@ -137,16 +136,20 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
     packshot = subject.kind == "packshot"
-    rgba: np.ndarray | None = None
-    if packshot:
-        rgba = read_rgba(line, cutout_views(line, sku)[subject.view]["file"])
+    brand = line.house.brand
+    spec = None
+    if packshot and subject.pose:
+        posture, elevation = subject.pose
+        spec = PackshotSpec(background=brand.background_rgb, posture=posture, elevation_deg=elevation)
     return ListingSource(
         kind="packshot" if packshot else "scene",
         name=subject.view if packshot else subject.name.removeprefix("scene "),
         view=subject.view,
         rgb=read_rgb(line, subject.file),
-        cutout_rgba=rgba,
+        cutout_rgba=read_rgba(line, cutout_views(line, sku)[subject.view]["file"]),
         digital_source_type=subject.digital_source_type,
-        background=line.house.brand.background_rgb if packshot else None,
+        background=brand.background_rgb if packshot else None,
         transform=transform_of(subject),
+        spec=spec,
+        template=subject.template,
     )

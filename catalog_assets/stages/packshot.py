@@ -71,6 +71,7 @@ class PackshotStage(Stage):
                 "height": picture.rgb.shape[0],
                 "transform": [list(row) for row in picture.transform],
                 "digital_source_type": SOURCE_TYPE,
+                "pose": [spec.posture, spec.elevation_deg],
                 "notes": picture.notes,
             }
         made.metadata["views"] = views

@@ -39,6 +39,8 @@ class Subject:
     cutout: str
     transform: Any
     digital_source_type: str
+    pose: Any = None
+    template: str = ""
 
 
 class QcReportStage(Stage):
@@ -185,6 +187,7 @@ def _packshots(line: Line, sku: str) -> Iterator[Subject]:
             cutout=facts["cutout_sha256"],
             transform=facts["transform"],
             digital_source_type=facts["digital_source_type"],
+            pose=facts.get("pose"),
         )
 
 
@@ -200,6 +203,7 @@ def _scenes(line: Line, sku: str) -> Iterator[Subject]:
             cutout=facts["cutout_sha256"] or "",
             transform=facts.get("transform"),
             digital_source_type=facts["digital_source_type"],
+            template=facts.get("template", name),
         )
 
 

@@ -173,6 +173,7 @@ class ScenesStage(Stage):
         story = {
             "sku": sku,
             "scene": shot.name,
+            "template": shot.template.name,
             "fingerprint": print_,
             "image_sha256": made.files[photo],
             **drawn.to_json(),
@@ -260,7 +261,7 @@ def read_story(line: Line, sku: str, scene: str) -> dict[str, Any] | None:
 
 def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("engine", "model", "view", "cost_usd", "lock", "digital_source_type", "image_sha256")
-    more = {key: story[key] for key in ("cutout_sha256", "transform")}
+    more = {key: story[key] for key in ("cutout_sha256", "transform", "template")}
     return {"file": scene_files(story["sku"], story["scene"])[0], **{key: story[key] for key in keys}, **more}
 
 
