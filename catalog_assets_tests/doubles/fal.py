@@ -87,7 +87,7 @@ class FalDouble(Double):
         if fault == "quota":
             raise AnsweredError(403, {"detail": "User is locked. Reason: Exhausted balance."})
         if fault == "server_error":
-            raise AnsweredError(503, {"detail": "Service unavailable"})
+            raise AnsweredError(503, {"detail": f"Service unavailable for Key {self.key}"})
         with self.lock:
             name = f"job-{next(self._ids):05d}"
         late = self.latency * (5 if fault == "slow" else 1) + (3600 if fault == "never" else 0)

@@ -111,7 +111,7 @@ class GoogleDouble(Double):
             said = "You exceeded your current quota, please check your plan and billing details."
             raise AnsweredError(429, _error(429, "RESOURCE_EXHAUSTED", said))
         if fault == "server_error":
-            raise AnsweredError(503, _error(503, "UNAVAILABLE", "The model is overloaded."))
+            raise AnsweredError(503, _error(503, "UNAVAILABLE", f"The model is overloaded ({self.key})."))
 
     def _exhausted(self) -> dict[str, Any]:
         body = _error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")

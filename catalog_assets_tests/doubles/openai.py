@@ -176,7 +176,9 @@ class OpenAIDouble(Double):
         if fault == "refused":
             raise AnsweredError(400, _moderation("input"), headers)
         if fault == "server_error":
-            raise AnsweredError(500, _error("The server had an error.", "server_error", None), headers)
+            raise AnsweredError(
+                500, _error(f"The server had an error serving {self.key}.", "server_error", None), headers
+            )
 
     # ---- the answer ------------------------------------------------------------------------------
 

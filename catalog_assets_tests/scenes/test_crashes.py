@@ -46,15 +46,21 @@ class Zygote:
         )  # fmt: skip
 
     def draw(self, folder: Path, vendor: str, double: Double, **more: Any) -> Any:
+        self.begin(folder, vendor, double, **more)
+        return self.end()
+
+    def begin(self, folder: Path, vendor: str, double: Double, **more: Any) -> None:
         (folder / "results").mkdir(exist_ok=True)
         command = {
             "store": str(folder / "store"), "results": str(folder / "results"), "vendor": vendor,
             "url": double.url, "key": double.key, "skus": 1, **more,
         }  # fmt: skip
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
+
+    def end(self) -> Any:
+        assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -117,6 +123,19 @@ def test_a_call_that_may_have_left_is_counted_shown_and_repeated_only_by_policy(
         assert zygote.draw(tmp_path, vendor, double, one_more=True) == 0
         assert results(tmp_path)["SKU-0"][0] == "drawn"
         assert len(double.bill) == 1
+
+
+@pytest.mark.parametrize("vendor", DOUBLES)
+def test_two_processes_that_want_the_same_pictures_buy_each_once(zygote: Zygote, tmp_path: Path, vendor: str):
+    other = Zygote()
+    with DOUBLES[vendor](latency=0.05) as double:
+        zygote.begin(tmp_path, vendor, double, skus=8)
+        other.begin(tmp_path, vendor, double, skus=8)
+        assert (zygote.end(), other.end()) == (0, 0)
+    other.close()
+    assert len(double.bill) == 8
+    assert max(Counter(charge.body for charge in double.bill).values()) == 1
+    assert spent(Store(str(tmp_path / "store"))) == double.billed
 
 
 @pytest.mark.slow

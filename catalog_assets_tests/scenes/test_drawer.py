@@ -307,3 +307,15 @@ def test_a_store_that_stumbles_does_not_lose_a_paid_picture(tmp_path: Path, monk
         monkeypatch.setattr(of.purchases.candidates, "keep_image", stumble)
         assert of.draw_scene(request(), chain("openai")).outcome == "drawn"
         assert len(double.bill) == 1
+
+
+@pytest.mark.s3
+def test_pictures_are_bought_once_with_the_store_on_s3(s3_address: str):
+    store = Store(f"{s3_address}/store")
+    with FalDouble() as double:
+        env = environment("fal", double.url, double.key)
+        first = drawer(store, env).draw_scene(request(), chain("fal"))
+        again = drawer(Store(f"{s3_address}/store"), env, run="2").draw_scene(request(), chain("fal"))
+        assert (first.outcome, again.outcome, len(double.bill)) == ("drawn", "reused", 1)
+        assert (first.image.rgb == again.image.rgb).all()
+        assert spent(store) == double.billed

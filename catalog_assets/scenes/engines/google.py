@@ -152,7 +152,7 @@ class GoogleEngine(VendorEngine):
                 "unsupported", f"Google does not know {self.model.id}: {said}", ends_engine=True
             )
         if status == 408 or status >= 500:
-            return self._error("transient", f"Google answered {status} {name}.")
+            return self._error("transient", f"Google answered {status} {name}: {said}")
         return self._error("bad_input", f"Google refused the request ({name}): {said}")
 
     def _lost(self, error: Exception) -> EngineError:
