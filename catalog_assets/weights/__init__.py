@@ -8,9 +8,9 @@ Usage::
 """
 
 from catalog_assets.weights.catalogue import MODELS, Model
+from catalog_assets.weights.download import pull
 from catalog_assets.weights.errors import WeightsError
 from catalog_assets.weights.folder import existing_file, model_folder
-from catalog_assets.weights.pull import pull
 from catalog_assets.weights.session import Predictor, matte_session
 
 __all__ = [

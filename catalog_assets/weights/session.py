@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalog_assets.weights.catalogue import MODELS
+from catalog_assets.weights.download import U2NET_BYTES, Progress, pull
 from catalog_assets.weights.errors import WeightsError
 from catalog_assets.weights.folder import existing_file
-from catalog_assets.weights.pull import U2NET_BYTES, Progress, pull
 from catalog_assets.weights.runtime import new_rembg_session
 
 
