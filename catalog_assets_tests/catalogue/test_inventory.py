@@ -20,7 +20,9 @@ def views(inventory, sku: str) -> dict[str, str]:
 
 
 def test_all_three_ways_to_name_a_photo_are_understood():
-    inventory = joined("sku\nA\nB\nC\n", "photos/A/hero.jpg", "photos/A/Back Side.JPG", "photos/B.png", "photos/C_top.jpg")
+    inventory = joined(
+        "sku\nA\nB\nC\n", "photos/A/hero.jpg", "photos/A/Back Side.JPG", "photos/B.png", "photos/C_top.jpg"
+    )
     assert views(inventory, "A") == {"hero": "photos/A/hero.jpg", "back-side": "photos/A/Back Side.JPG"}
     assert views(inventory, "B") == {"hero": "photos/B.png"}
     assert views(inventory, "C") == {"hero": "photos/C_top.jpg"}
@@ -59,7 +61,9 @@ def test_hidden_and_half_copied_files_are_no_photos():
 
 
 def test_a_bare_folder_of_pictures_is_an_inventory():
-    inventory = join(None, files("photos/red_mug.jpg", "photos/bowl/front.jpg", "photos/bowl/back.jpg", "photos/a,b.jpg"))
+    inventory = join(
+        None, files("photos/red_mug.jpg", "photos/bowl/front.jpg", "photos/bowl/back.jpg", "photos/a,b.jpg")
+    )
     assert set(inventory.photos) == {"red_mug", "bowl"}
     assert inventory.items["red_mug"].title == "red mug"
     assert views(inventory, "bowl") == {"hero": "photos/bowl/front.jpg", "back": "photos/bowl/back.jpg"}

@@ -146,6 +146,8 @@ cells = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
 
 @given(st.lists(st.fixed_dictionaries({"sku": cells, "title": cells, "price": cells}), max_size=12))
 def test_any_table_is_read_or_named_but_never_raises(table: list[dict[str, str]]):
-    catalogue = read_catalogue(pl.DataFrame(table, schema=["sku", "title", "price"]).write_csv().encode(), "catalog.csv")
+    catalogue = read_catalogue(
+        pl.DataFrame(table, schema=["sku", "title", "price"]).write_csv().encode(), "catalog.csv"
+    )
     assert all(sku == item.sku for sku, item in catalogue.items.items())
     assert len(catalogue.items) <= len(table)

@@ -37,12 +37,16 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.write("photos/A/hero.jpg", photo_bytes(1))
     store.write("photos/B/hero.jpg", photo_bytes(4))
     store.write("photos/C/hero.jpg", photo_bytes(2)[:2000])
-    store.write("catalog.csv", b"sku,title,category\nA,Tin,Kitchen\nB,Soap,Bath & body\nC,Pump,Bath\nD/1,Vase,Home\n")
+    store.write(
+        "catalog.csv", b"sku,title,category\nA,Tin,Kitchen\nB,Soap,Bath & body\nC,Pump,Bath\nD/1,Vase,Home\n"
+    )
     return folder
 
 
 @pytest.mark.slow
-def test_one_corrupt_photo_and_one_illegal_sku_are_named_and_the_rest_is_finished(inventory: Path, tmp_path: Path):
+def test_one_corrupt_photo_and_one_illegal_sku_are_named_and_the_rest_is_finished(
+    inventory: Path, tmp_path: Path
+):
     first = call("run", inventory, "--store", tmp_path / "store", "--json")
     assert first.returncode == 1, first.stderr
     document = json.loads(first.stdout)
@@ -72,7 +76,9 @@ def test_one_corrupt_photo_and_one_illegal_sku_are_named_and_the_rest_is_finishe
     held = [sku for sku in ("A", "B") if skus[sku]["outcome"] == "held"]
     for sku in held:
         assert call("approve", tmp_path / "store", sku, "--by", "Kim").returncode == 0
-        after = json.loads(call("run", inventory, "--store", tmp_path / "store", "--sku", sku, "--json").stdout)
+        after = json.loads(
+            call("run", inventory, "--store", tmp_path / "store", "--sku", sku, "--json").stdout
+        )
         assert after["skus"][sku]["outcome"] == "listed"
 
 
@@ -98,7 +104,9 @@ def test_a_stage_may_be_the_last_one_and_a_single_sku_alone(inventory: Path, tmp
         (["approve", "nowhere", "A"], "nowhere is not a folder"),
     ],
 )
-def test_a_wrong_call_is_one_sentence_and_exit_code_2(inventory: Path, tmp_path: Path, arguments: list[str], said: str):
+def test_a_wrong_call_is_one_sentence_and_exit_code_2(
+    inventory: Path, tmp_path: Path, arguments: list[str], said: str
+):
     filled = [a.format(inventory=inventory) for a in arguments]
     store = [] if filled[0] == "approve" else ["--store", str(tmp_path / "store")]
     done = call(*filled, *store)

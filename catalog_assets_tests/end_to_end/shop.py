@@ -20,7 +20,7 @@ from catalog_assets.storage.manifest import Manifest
 from catalog_assets.storage.store import Store
 
 SAMPLE = Path(__file__).resolve().parents[2] / "catalog_assets" / "sample"
-BROKEN = ("T05", "T12", "T17")
+BROKEN = ("T03", "T05", "T08")
 GOOD_PHOTOS = ("FH-MUG-001", "FH-TIN-002", "FH-PMP-005", "FH-CND-007", "FH-SOP-006", "FH-BWL-004")
 SKUS = tuple(f"T{n:02d}" for n in range(1, 21))
 
@@ -47,7 +47,7 @@ def photo_bytes(index: int, side: int = 900) -> bytes:
 def broken_bytes(sku: str) -> bytes:
     """Three ways a photo arrives broken: cut short, not a picture, empty."""
     whole = photo_bytes(0)
-    return {"T05": whole[: len(whole) // 3], "T12": b"this is a shopping list", "T17": b""}[sku]
+    return {"T03": whole[: len(whole) // 3], "T05": b"this is a shopping list", "T08": b""}[sku]
 
 
 def catalogue_csv(skus: Sequence[str] = SKUS) -> bytes:
@@ -63,7 +63,7 @@ def catalogue_csv(skus: Sequence[str] = SKUS) -> bytes:
 def stock(inventory: Store, skus: Sequence[str] = SKUS) -> None:
     """Fill an inventory; photos first, the catalogue last."""
     inventory.write("scenes.yaml", SCENES.encode())
-    inventory.write("brand.yaml", b'name: Test shop\nlimits: {cutout_confidence: 0.05}\n')
+    inventory.write("brand.yaml", b"name: Test shop\nlimits: {cutout_confidence: 0.05}\n")
     for index, sku in enumerate(skus):
         data = broken_bytes(sku) if sku in BROKEN else photo_bytes(index)
         inventory.write(f"photos/{sku}/hero.jpg", data)

@@ -14,7 +14,6 @@ from catalog_assets.storage.store import Store
 from catalog_assets_tests.end_to_end.shop import BROKEN, SKUS, Shop, catalogue_csv, photo_bytes, stock
 
 pytestmark = pytest.mark.slow
-GOOD = tuple(sku for sku in SKUS if sku not in BROKEN)
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
@@ -26,18 +25,21 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_twenty_photos_become_listings_and_the_three_broken_ones_are_named(shop: Shop):
-    stock(shop.inventory)
+    # The same path on S3 with fewer photos: what is tested there is the store, not the arithmetic.
+    skus = SKUS[:9] if shop.store.remote else SKUS
+    good = tuple(sku for sku in skus if sku not in BROKEN)
+    stock(shop.inventory, skus)
     assert isinstance(shop.look(), dg.SensorResult)
     shop.settle()
 
     # Batched: one run per stage, not one per SKU.
-    assert shop.ran("raw_photo") == [SKUS]
+    assert shop.ran("raw_photo") == [skus]
     assert sum(len(shop.ran(name)) for name in ("cutout", "packshot", "scenes")) <= 3 * (len(BROKEN) + 1)
 
     intake = shop.statuses("raw_photo")
     assert {sku for sku, status in intake.items() if status == "FAILED"} == set(BROKEN)
     for name in ("cutout", "packshot", "scenes", "qc_report", "listing"):
-        assert set(shop.statuses(name)) == set(GOOD), name
+        assert set(shop.statuses(name)) == set(good), name
     for sku in BROKEN:
         record = shop.manifest.get("raw_photo", sku)
         assert record is not None
@@ -47,11 +49,11 @@ def test_twenty_photos_become_listings_and_the_three_broken_ones_are_named(shop:
     report = json.loads(shop.store.read("qc_report/T01.json"))
     assert report["verdict"] in ("pass", "review", "fail")
     assert report["pictures"]
-    outcomes = {sku: shop.manifest.get("listing", sku).outcome for sku in GOOD}  # type: ignore[union-attr]
+    outcomes = {sku: shop.manifest.get("listing", sku).outcome for sku in good}  # type: ignore[union-attr]
     listed = [sku for sku, outcome in outcomes.items() if outcome == "done"]
     held = [sku for sku, outcome in outcomes.items() if outcome == "held"]
-    assert set(listed) | set(held) == set(GOOD)
-    assert len(listed) >= len(GOOD) // 2, {sku: shop.manifest.get("listing", sku).reasons for sku in held}  # type: ignore[union-attr]
+    assert set(listed) | set(held) == set(good)
+    assert len(listed) >= len(good) // 2, {sku: shop.manifest.get("listing", sku).reasons for sku in held}  # type: ignore[union-attr]
     for sku in listed:
         assert shop.store.listing(f"listing/amazon.main/{sku}")
     for sku in held:

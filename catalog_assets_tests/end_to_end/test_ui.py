@@ -35,7 +35,9 @@ class Ui:
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """GraphQL."""
-        reply = httpx.post(f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=60)
+        reply = httpx.post(
+            f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=60
+        )
         document = reply.json()
         assert "errors" not in document, document["errors"]
         return document["data"]

@@ -123,7 +123,9 @@ def batch_asset(line: Line, stage: Stage) -> dg.AssetsDefinition:
     )
     def echo(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         outcome = run_batch(stage, line, context.partition_keys)
-        checks = {"tidy": {sku: dg.AssetCheckResult(check_name="tidy", passed=sku != "S4") for sku in outcome.good}}
+        checks = {
+            "tidy": {sku: dg.AssetCheckResult(check_name="tidy", passed=sku != "S4") for sku in outcome.good}
+        }
         yield from report(context, outcome, lambda step: {"sku": step.record.sku}, checks)
 
     return echo
@@ -149,7 +151,13 @@ def test_dagster_sees_good_skus_materialized_and_bad_ones_failed(line: Line, ins
     assert not result.success
     found = statuses(instance)
     assert {sku for sku, status in found.items() if status == "FAILED"} == {"S2", "S3", "S7"}
-    assert {sku for sku, status in found.items() if status == "MATERIALIZED"} == {"S0", "S1", "S4", "S5", "S6"}
+    assert {sku for sku, status in found.items() if status == "MATERIALIZED"} == {
+        "S0",
+        "S1",
+        "S4",
+        "S5",
+        "S6",
+    }
     events = instance.fetch_materializations(dg.AssetKey("echo"), limit=20).records
     assert {e.partition_key for e in events} == {"S0", "S1", "S4", "S5", "S6"}
     assert {e.asset_materialization.metadata["sku"].value for e in events} == {"S0", "S1", "S4", "S5", "S6"}
@@ -180,7 +188,9 @@ def test_every_rule_reports_to_a_check_a_person_would_name():
     st.sets(st.integers(0, 70), max_size=40),
     st.integers(1, 9),
 )
-def test_stretches_cover_the_wanted_keys_once_and_are_contiguous(order: list[int], wanted: set[int], size: int):
+def test_stretches_cover_the_wanted_keys_once_and_are_contiguous(
+    order: list[int], wanted: set[int], size: int
+):
     names = [str(n) for n in order]
     batches = list(stretches(names, {str(n) for n in wanted}, size))
     assert [sku for batch in batches for sku in batch] == [sku for sku in names if int(sku) in wanted]

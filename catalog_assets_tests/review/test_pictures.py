@@ -29,7 +29,14 @@ def test_a_thumbnail_has_an_address(store: Store):
 
 @pytest.mark.parametrize(
     "path",
-    ["/ledger/secret.jpg", "/thumbs/notes.json", "/thumbs/%2e%2e/%2e%2e/outside.jpg", "/", "/thumbs", "/thumbs/gone.jpg"],
+    [
+        "/ledger/secret.jpg",
+        "/thumbs/notes.json",
+        "/thumbs/%2e%2e/%2e%2e/outside.jpg",
+        "/",
+        "/thumbs",
+        "/thumbs/gone.jpg",
+    ],
 )
 def test_nothing_but_pictures_can_be_had(store: Store, path: str):
     with serving(store) as address:

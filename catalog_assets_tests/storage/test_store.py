@@ -72,7 +72,9 @@ def test_a_name_cannot_climb_out_of_the_store(tmp_path: Path, name: str):
         Store(tmp_path).write(name, b"")
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_write_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     store = Store(tmp_path)
     store.write("f", b"old")
 
@@ -93,7 +95,11 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=5), json_values, max_size=4))
+@given(
+    st.dictionaries(
+        st.text(st.characters(categories=["Ll"]), min_size=1, max_size=5), json_values, max_size=4
+    )
+)
 def test_a_fingerprint_does_not_depend_on_order_but_on_every_value(parts: dict):
     assert fingerprint(**parts) == fingerprint(**dict(reversed(parts.items())))
     assert fingerprint(**parts, one_more=1) != fingerprint(**parts)
