@@ -20,7 +20,12 @@ def test_nothing_set_means_no_money(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CATALOG_BUDGET_USD", "lots"), ("CATALOG_BUDGET_USD", "-1"), ("CATALOG_BUDGET_USD", "NaN"), ("CATALOG_WORKERS", "0")],
+    [
+        ("CATALOG_BUDGET_USD", "lots"),
+        ("CATALOG_BUDGET_USD", "-1"),
+        ("CATALOG_BUDGET_USD", "NaN"),
+        ("CATALOG_WORKERS", "0"),
+    ],
 )
 def test_a_value_of_the_wrong_form_is_named_with_the_right_one(tmp_path: Path, name: str, value: str):
     with pytest.raises(SettingsError, match=name):

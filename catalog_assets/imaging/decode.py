@@ -33,7 +33,7 @@ _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _SPACE_OF_MODE = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
 
 
-class UnreadablePhoto(ValueError):  # noqa: N818 - reads as what it is
+class UnreadablePhoto(ValueError):
     """The bytes are not a picture we can decode. The text is a plain sentence with a remedy."""
 
 

@@ -1,0 +1,1 @@
+"""How scenes come about: templates, plates, engines, routing, money, the lock and its certificate."""

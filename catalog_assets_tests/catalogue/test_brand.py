@@ -37,7 +37,7 @@ def test_the_example_of_the_readme_is_read():
     ],
 )
 def test_a_wrong_brand_file_is_refused_naming_key_and_remedy(text: str, said: str):
-    with pytest.raises(BrandError, match="brand.yaml") as caught:
+    with pytest.raises(BrandError, match=r"brand\.yaml") as caught:
         load_brand(text, "brand.yaml")
     assert said in str(caught.value)
 
