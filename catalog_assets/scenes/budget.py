@@ -10,6 +10,7 @@ towards spending less.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -141,7 +142,13 @@ class Budget:
             # Locked, so that announcements of this process are decided one after another.
             intent = self._announce(quote, sku, scene, request_hash, pace, body)
             reservation = Reservation(self, intent)
-            verdict = self._look(intent, scene_ceiling)
+            try:
+                verdict = self._look(intent, scene_ceiling)
+            except OSError:
+                # Nothing is sent on a ledger that cannot be read.
+                with contextlib.suppress(OSError):
+                    reservation.withdraw("the ledger could not be read")
+                raise
             if verdict is None:
                 return reservation
             reservation.withdraw(str(verdict))

@@ -190,12 +190,15 @@ class Ledger:
             if known.generation >= wanted:
                 return known.standings
             known.refreshing = True
+        listed = 0
         try:
             self._list(day, known)
+            listed = 1
         finally:
+            # A listing that failed does not count: those who waited for it must look for themselves.
             with known.turn:
                 known.refreshing = False
-                known.generation += 1
+                known.generation += listed
                 known.turn.notify_all()
         return known.standings
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -151,6 +153,44 @@ def test_a_fresh_process_learns_the_whole_day_and_then_only_recent_hours(tmp_pat
     assert len(late.standings("2026-11-21")) == 2
 
 
+def test_a_ledger_that_cannot_be_read_sends_nothing_and_reserves_nothing(tmp_path: Path, monkeypatch):
+    of = budget(tmp_path)
+    listing = of.ledger.store.listing
+
+    def trouble(_: str = "") -> list[str]:
+        raise OSError("503 slow down")
+
+    monkeypatch.setattr(of.ledger.store, "listing", trouble)
+    with pytest.raises(OSError, match="slow down"):
+        reserve(of, "0.90")
+    monkeypatch.setattr(of.ledger.store, "listing", listing)
+    reserve(of, "0.90")
+
+
+def test_threads_that_waited_for_a_failed_listing_look_for_themselves(tmp_path: Path, monkeypatch):
+    ledger = Ledger(Store(str(tmp_path)))
+    listing, begun, go = ledger.store.listing, threading.Event(), threading.Event()
+    looks: list[str] = []
+
+    def first_fails(prefix: str = "") -> list[str]:
+        looks.append(prefix)
+        if len(looks) == 1:
+            begun.set()
+            go.wait(10)
+            raise OSError("503 slow down")
+        return listing(prefix)
+
+    monkeypatch.setattr(ledger.store, "listing", first_fails)
+    with ThreadPoolExecutor(2) as pool:
+        failing = pool.submit(ledger.standings, ledger.today())
+        begun.wait(10)
+        waiting = pool.submit(ledger.standings, ledger.today())
+        go.set()
+        assert isinstance(failing.exception(10), OSError)
+        assert waiting.result(10) == {}
+    assert len(looks) >= 2
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
@@ -209,5 +249,5 @@ def test_four_racing_processes_never_exceed_the_budget_and_use_it_up(tmp_path: P
 @pytest.mark.s3
 @pytest.mark.slow
 def test_four_racing_processes_never_exceed_the_budget_on_s3_without_conditional_writes(s3_address: str):
-    spent = race(f"{s3_address}/store", dict(os.environ), tries=20)
-    assert Decimal("0.85") < spent <= Decimal("1.00")
+    spent = race(f"{s3_address}/store", dict(os.environ), tries=14)
+    assert Decimal("0.80") < spent <= Decimal("1.00")

@@ -76,6 +76,13 @@ def zygote() -> Iterator[Zygote]:
     process.close()
 
 
+@pytest.fixture(scope="module")
+def other() -> Iterator[Zygote]:
+    process = Zygote()
+    yield process
+    process.close()
+
+
 def results(folder: Path) -> dict[str, list[Any]]:
     return {path.stem: json.loads(path.read_text()) for path in (folder / "results").glob("*.json")}
 
@@ -126,13 +133,13 @@ def test_a_call_that_may_have_left_is_counted_shown_and_repeated_only_by_policy(
 
 
 @pytest.mark.parametrize("vendor", DOUBLES)
-def test_two_processes_that_want_the_same_pictures_buy_each_once(zygote: Zygote, tmp_path: Path, vendor: str):
-    other = Zygote()
+def test_two_processes_that_want_the_same_pictures_buy_each_once(
+    zygote: Zygote, other: Zygote, tmp_path: Path, vendor: str
+):
     with DOUBLES[vendor](latency=0.05) as double:
         zygote.begin(tmp_path, vendor, double, skus=8)
         other.begin(tmp_path, vendor, double, skus=8)
         assert (zygote.end(), other.end()) == (0, 0)
-    other.close()
     assert len(double.bill) == 8
     assert max(Counter(charge.body for charge in double.bill).values()) == 1
     assert spent(Store(str(tmp_path / "store"))) == double.billed
