@@ -119,6 +119,8 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         flags.append("looks_disagree")
     if costs["inseparable"] > 0.1 or costs["half_found"] > 0.25:
         flags.append("low_separation")
+    if "too_small" in flags:
+        flags = ["too_small"]
     confidence = round(float(np.clip(confidence, 0.0, 1.0)), 3)
     doubtful = confidence < hints.min_confidence
     if doubtful and "too_small" not in flags and (not reasons or seen.clear in ("", "solved")):
