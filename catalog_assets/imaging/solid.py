@@ -120,6 +120,10 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
         if walls[a, b].any() and (b - a) > 0.5 * w:
             ends = back[a:b][walls[a, b]]
             radius = max(radius, min(0.5 * float(ends[0] + ends[-1]), 0.8 * width_mm))
+    # A ring or a hoop touches with its band: the foot is no deeper than the band is seen to be.
+    foremost = np.flatnonzero(bottom >= front - max(1, round(0.004 * h)))
+    seen = float(np.median(_bottom_run(mask, bottom)[foremost])) / scale
+    radius = min(radius, 0.5 * seen / math.sin(max(camera.elevation_at_row(product.y0 + front), 0.1)))
     depth_mm = max(depth_mm, 2 * radius)
     centre = y_front + radius
     feet: list[Foot] = []
@@ -302,7 +306,8 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
                 inside &= along >= front[None, a:b]
             window = grid[z, :, a:b]
             np.maximum(window, inside * opacity[j, a:b][None, :], out=window)
-    _fill_footprint(grid[0], along, front, half_cells)
+    lowest = np.clip(bottom_rows(np.asarray(small, np.float32), 0.06), 0, slabs - 1)
+    _fill_footprint(grid[0], along, front, half_cells, tall[lowest, np.arange(columns)])
     parts: list[Slab] = []
     for z in range(slabs + 2):
         part = _tight(grid[z], z * slab_mm)
@@ -314,17 +319,26 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
 
 
 def _fill_footprint(
-    floor: NDArray[np.uint8], along: NDArray[np.float32], front: NDArray[np.float32], half_cells: float
+    floor: NDArray[np.uint8],
+    along: NDArray[np.float32],
+    front: NDArray[np.float32],
+    half_cells: float,
+    half_depth: NDArray[np.float32],
 ) -> None:
     """Cover the ground from the visible lower edge to as far behind the middle, in place.
+
+    ``half_depth``: per column, half of how deep what stands there can be.
 
     Between rounded cross-sections and the edge one sees there may be no gap: light would shine under the foot.
     """
     known = np.isfinite(front)
     if not known.any():
         return
-    opacity = int(floor.max())
-    back = np.minimum(np.maximum(-front, front + 1), half_cells)
+    opacity = int(np.median(floor[floor > 0])) if (floor > 0).any() else 255
+    # A ring touches with a thin band, whatever its height further out.
+    foremost = known & (front <= front[known].min() + 2)
+    band = 2 * float(np.median(half_depth[foremost]))
+    back = np.minimum(np.maximum(-front, front + 1), np.minimum(half_cells, front + band))
     inside = known[None, :] & (along >= front[None, :]) & (along <= back[None, :])
     np.maximum(floor, np.where(inside, np.uint8(opacity), np.uint8(0)), out=floor)
 

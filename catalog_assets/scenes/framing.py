@@ -151,6 +151,9 @@ def frame_product(
     on_plate = plate.camera.px_per_mm(contact_y)
     # A slim product may span more of the frame before it looks large.
     slim = max(box_w / room_w, box_h / room_h) / max(min(box_w / room_w, box_h / room_h), 1e-6)
+    # In a narrow frame the short side is what limits it: there it may take more of that side.
+    limited = (box_w / room_w > box_h / room_h) == (room_w < room_h)
+    fill *= 1 + (0.40 * (1 - min(room_w, room_h) / max(room_w, room_h)) if limited else 0.0)
     fill = min(0.80, fill * (1 + 0.32 * min(1.0, max(0.0, slim - 1.3) / 1.8)))
     wanted = min(fill * min(room_w / box_w, room_h / box_h), MAX_PRODUCT_SCALE)
     largest = 0.86 * min(room_w / box_w, room_h / box_h)

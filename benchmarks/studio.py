@@ -1,0 +1,289 @@
+"""The studio in figures: seconds and memory by step, scenes per second and core, cost against pixels, QC.
+
+    python benchmarks/studio.py [--sheets DIR] [--no-qc]
+
+Products are the sample catalogue's, cut out with their true mattes. CPU seconds, one thread. Prints Markdown;
+writes ``benchmarks/results/studio.json``; ``--sheets`` also writes every picture and contact sheets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import tracemalloc
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot  # noqa: E402
+from catalog_assets.imaging.pose import estimate_pose  # noqa: E402
+from catalog_assets.scenes.contract import EngineError, ProductView, SceneRequest  # noqa: E402
+from catalog_assets.scenes.engines import studio  # noqa: E402
+
+SAMPLE = ROOT / "catalog_assets" / "sample"
+BAD_PHOTOS = {("FH-TIN-002", "dark"), ("FH-BWL-004", "blurred"), ("FH-OIL-003", "cropped")}
+PLATES = (
+    "white_cyclorama",
+    "warm_gradient",
+    "oak_counter",
+    "marble_shelf",
+    "linen_table",
+    "dark_slate",
+    "backdrop:paper",
+    "backdrop:wood",
+    "backdrop:stone",
+    "backdrop:linen",
+)
+RATIOS = {"1:1": (1448, 1448), "4:5": (1296, 1620), "16:9": (1928, 1084), "9:16": (1084, 1928)}
+STEPS = {
+    "place": "product resampled",
+    "find_contact": "contact found",
+    "standing_solid": "solid built",
+    "lying_solid": "solid built",
+    "ground_light": "shadow cast",
+    "reflect": "mirror image",
+    "shading": "relight",
+    "relight": "relight",
+    "light_wrap": "edge light",
+    "add_grain": "grain",
+    "grain_of": "grain",
+    "develop": "to sRGB",
+    "draw_backdrop": "backdrop drawn",
+    "to_linear": "plate to linear light",
+    "sharpen_ground": "plate sharpened",
+    "over": "product laid over",
+}
+
+
+def products() -> dict[str, tuple[ProductView, ...]]:
+    """Views of every sample product, with colours under soft edges estimated as the cutout stage would."""
+    from pymatting import estimate_foreground_ml
+
+    rows = {str(r["sku"]): r for r in read_rows()}
+    found: dict[str, list[ProductView]] = defaultdict(list)
+    for file in sorted((SAMPLE / "photos").glob("*/*.jpg")):
+        sku, view = file.parent.name, file.stem
+        if (sku, view) in BAD_PHOTOS:
+            continue
+        photo = np.array(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))
+        alpha = np.array(Image.open(SAMPLE / "truth" / sku / f"{view}.alpha.png").convert("L"))
+        clean = np.asarray(estimate_foreground_ml(photo / 255.0, alpha / 255.0))
+        rgb = np.where(alpha[..., None] == 255, photo, (np.clip(clean, 0, 1) * 255 + 0.5).astype(np.uint8))
+        row = rows[sku]
+        sizes = (float(row["height_mm"]), float(row["width_mm"]), float(row["depth_mm"]))
+        rgba = np.dstack([rgb, alpha]).astype(np.uint8)
+        found[sku].append(ProductView(view, rgba, "", *sizes, row["category"], row["material"]))
+    return {sku: tuple(sorted(views, key=lambda v: v.view != "hero")) for sku, views in found.items()}
+
+
+def read_rows() -> list[dict[str, str]]:
+    import csv
+
+    with (SAMPLE / "catalog.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def request(sku: str, views: tuple[ProductView, ...], plate: str, size: tuple[int, int]) -> SceneRequest:
+    return SceneRequest(sku, plate, "", *size, seed=1, views=views, studio={"plate": plate})
+
+
+def timed_steps(run: Callable[[], Any]) -> tuple[float, dict[str, float]]:
+    """CPU seconds of a run, and of the studio's steps in it."""
+    spent: dict[str, float] = defaultdict(float)
+    kept: dict[str, Any] = {}
+
+    def wrap(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+        def outer(*args: Any, **kwargs: Any) -> Any:
+            begin = time.process_time()
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                spent[STEPS[name]] += time.process_time() - begin
+
+        return outer
+
+    for name in STEPS:
+        kept[name] = getattr(studio, name)
+        setattr(studio, name, wrap(name, kept[name]))
+    try:
+        begin = time.process_time()
+        run()
+        total = time.process_time() - begin
+    finally:
+        for name, inner in kept.items():
+            setattr(studio, name, inner)
+    spent["the rest"] = total - sum(spent.values())
+    return total, dict(spent)
+
+
+def speed(views: dict[str, tuple[ProductView, ...]]) -> dict[str, Any]:
+    """Seconds at 4 MP by step, peak memory, scenes per second at 2 MP, cost per megapixel."""
+    engine = studio.StudioEngine()
+    mug = views["FH-MUG-001"]
+    result: dict[str, Any] = {"steps_4mp": {}, "per_second_2mp": {}, "megapixels": {}}
+    for plate in ("oak_counter", "backdrop:wood"):
+        big = request("FH-MUG-001", mug, plate, (2000, 2000))
+        engine.draw(big)
+        runs = [timed_steps(lambda big=big: engine.draw(big)) for _ in range(3)]
+        total, steps = min(runs, key=lambda r: r[0])
+        tracemalloc.start()
+        engine.draw(big)
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+        result["steps_4mp"][plate] = {
+            "seconds": round(total, 3),
+            "peak_mb": round(peak),
+            "steps": {k: round(v, 3) for k, v in sorted(steps.items(), key=lambda kv: -kv[1])},
+        }
+    for plate in ("white_cyclorama", "oak_counter", "marble_shelf", "backdrop:paper", "backdrop:wood"):
+        times: list[float] = []
+        for sku in ("FH-MUG-001", "FH-TIN-002", "FH-PMP-005", "FH-CND-007", "FH-SOP-006", "FH-OIL-003"):
+            one = request(sku, views[sku], plate, RATIOS["1:1"])
+            begin = time.process_time()
+            engine.draw(one)
+            times.append(time.process_time() - begin)
+        result["per_second_2mp"][plate] = round(1 / float(np.median(times)), 2)
+    for side in (1000, 1414, 2000, 2828):
+        one = request("FH-MUG-001", mug, "oak_counter", (side, side))
+        times = [timed_steps(lambda one=one: engine.draw(one))[0] for _ in range(3)]
+        result["megapixels"][f"{side * side / 1e6:.0f} MP"] = round(min(times), 3)
+    return result
+
+
+def draw_all(views: dict[str, tuple[ProductView, ...]], sheets: Path | None, qc: bool) -> dict[str, Any]:
+    """Every product on every plate, the first that fits in four ratios.
+
+    Quality control looks at the first two squares and the packshot of each product's first view.
+    """
+    engine = studio.StudioEngine()
+    fits: dict[str, list[str]] = defaultdict(list)
+    drawn = 0
+    verdicts: Counter[str] = Counter()
+    failing: Counter[str] = Counter()
+    for sku, own in views.items():
+        squares: list[NDArray[np.uint8]] = []
+        for plate in PLATES:
+            for ratio, size in RATIOS.items():
+                if ratio != "1:1" and len(fits[sku]) > 1:
+                    break  # the other ratios on the first plate that fits
+                try:
+                    image = engine.draw(request(sku, own, plate, size))
+                except EngineError:
+                    continue
+                drawn += 1
+                if ratio == "1:1":
+                    fits[sku].append(plate)
+                    squares.append(image.rgb)
+                    if qc and len(squares) <= 2:
+                        view = next(v for v in own if v.view == image.view)
+                        judge(image.rgb, view, "scene", image.transform, verdicts, failing)
+                if sheets:
+                    name = f"{sku}_{plate.replace(':', '-')}_{ratio.replace(':', 'x')}.jpg"
+                    Image.fromarray(image.rgb).save(sheets / name, quality=92)
+        if sheets:
+            sheet(squares).save(sheets / f"sheet_{sku}.png")
+        if qc:
+            shot = packshot_of(own[0])
+            judge(shot.rgb, own[0], "packshot", shot.transform, verdicts, failing)
+    return {
+        "pictures": drawn,
+        "plates_per_sku": {sku: len(names) for sku, names in fits.items()},
+        "qc_verdicts": dict(verdicts),
+        "qc_failing_rules": dict(failing),
+    }
+
+
+def packshot_of(view: ProductView) -> Any:
+    pose = estimate_pose(
+        view.rgba,
+        view=view.view,
+        words=view.category,
+        height_mm=view.height_mm,
+        width_mm=view.width_mm,
+        depth_mm=view.depth_mm,
+    )
+    return compose_packshot(view.rgba, PackshotSpec(posture=pose.posture, elevation_deg=pose.elevation_deg))
+
+
+def judge(
+    rgb: NDArray[np.uint8],
+    view: ProductView,
+    kind: Any,
+    transform: Any,
+    verdicts: Counter[str],
+    failing: Counter[str],
+) -> None:
+    """What quality control says of a picture; print is left out, it has its own benchmark."""
+    from catalog_assets.qc.check import Expectation, Picture, check_picture
+
+    expect = Expectation(
+        kind=kind,
+        material=view.material,
+        category=view.category,
+        transform_hint=transform,
+        view=view.view,
+        background_rgb=(255, 255, 255) if kind == "packshot" else None,
+    )
+    report = check_picture(Picture(view.view, rgb, None), view.rgba, expect=expect)
+    rules = [f for f in report.findings if f.rule not in ("label_text", "label_pixels", "extra_text", "logo")]
+    bad = [f for f in rules if not f.passed and f.severity == "block"]
+    verdicts[f"{kind} {'clean' if not bad else 'flagged'}"] += 1
+    for finding in bad:
+        failing[f"{kind} {finding.rule}"] += 1
+
+
+def sheet(pictures: list[NDArray[np.uint8]], side: int = 420, columns: int = 5) -> Image.Image:
+    rows = -(-max(1, len(pictures)) // columns)
+    out = Image.new("RGB", (columns * side, rows * side), "#777777")
+    for i, rgb in enumerate(pictures):
+        small = Image.fromarray(cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA))
+        out.paste(small, (i % columns * side, i // columns * side))
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--no-qc", action="store_true")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    if options.sheets:
+        options.sheets.mkdir(parents=True, exist_ok=True)
+    views = products()
+    result = speed(views) | draw_all(views, options.sheets, not options.no_qc)
+    for plate, entry in result["steps_4mp"].items():
+        print(f"\n4 MP on {plate}: {entry['seconds']} CPU s, {entry['peak_mb']} MB above the plates\n")
+        print("| step | CPU s |\n| --- | ---: |")
+        for step, seconds in entry["steps"].items():
+            print(f"| {step} | {seconds:.3f} |")
+    print("\n| 2 MP scenes per second and core | |\n| --- | ---: |")
+    for plate, rate in result["per_second_2mp"].items():
+        print(f"| {plate} | {rate} |")
+    print("\n| size | CPU s |\n| --- | ---: |")
+    for size, seconds in result["megapixels"].items():
+        print(f"| {size} | {seconds} |")
+    print("\n| sample product | plates and backdrops of 10 that take it |\n| --- | ---: |")
+    for sku, count in result["plates_per_sku"].items():
+        print(f"| {sku} | {count} |")
+    print(f"\n{result['pictures']} pictures. QC: {result['qc_verdicts']} {result['qc_failing_rules']}")
+    target = ROOT / "benchmarks" / "results" / "studio.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
