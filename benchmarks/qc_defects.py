@@ -663,7 +663,8 @@ def benign(product: Product, rng: Rng) -> Shot:
         alpha = np.clip(turned[..., 3:], 0, 255)
         colours = np.clip(turned[..., :3] / np.maximum(alpha / 255, 1e-3), 0, 255)
         rgba = np.dstack([colours, alpha]).astype(np.uint8)
-    scale = float(rng.uniform(0.5, 1.5)) if rng.random() < 0.5 else 1.0
+    most = 1.5 if product.diagonal > 700 else 1.0  # small photos are enlarged by the packshot already
+    scale = float(rng.uniform(0.5, most)) if rng.random() < 0.5 else 1.0
     shadow = rng.random() < 0.3
 
     def after(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

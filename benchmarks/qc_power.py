@@ -38,7 +38,7 @@ from catalog_assets.scenes.templates import default_templates
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "catalog_assets" / "sample"
 REAL = ROOT.parent / "shared" / "data" / "matting"
-SIDE = 1200
+SIDE = 1200  # set by --side
 
 
 def sample_products() -> list[Product]:
@@ -199,12 +199,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--per", type=int, default=3, help="pictures per family and severity")
     parser.add_argument("--benign", type=int, default=90, help="honest pictures")
+    parser.add_argument("--side", type=int, default=1200, help="pixels of a picture's side")
+    parser.add_argument("--severities", default="1234", help="which of the four severities")
     parser.add_argument("--only", default="", help="families whose name contains this")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sheets", type=Path, default=None, help="folder for contact sheets of the worst")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "qc_power.json")
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    global SIDE
+    SIDE = args.side
     _load_labels()
     products = sample_products() + real_products()
     started = time.time()
@@ -242,7 +246,7 @@ def run_families(products: list[Product], args: argparse.Namespace) -> list[dict
     for index, family in enumerate(FAMILIES):
         if args.only and args.only not in family.name:
             continue
-        for severity in range(4):
+        for severity in (int(digit) - 1 for digit in args.severities):
             done = tried = 0
             while done < args.per and tried < 6 * len(products):
                 rng = np.random.default_rng([args.seed, index, severity, tried])
@@ -265,7 +269,7 @@ def run_families(products: list[Product], args: argparse.Namespace) -> list[dict
 def wrong_products(products: list[Product], args: argparse.Namespace) -> list[dict]:
     """Another product of the same collection in the picture (severity says nothing here; all count as upper)."""
     rows: list[dict] = []
-    for number in range(4 * args.per):
+    for number in range(len(args.severities) * args.per):
         rng = np.random.default_rng([args.seed, 777, number])
         product = products[int(rng.integers(len(products)))]
         others = [
@@ -343,7 +347,7 @@ def summary(honest: list[dict], planted: list[dict]) -> dict:
                 by[rule] += 1
         families[name] = {
             "pictures": len(rows),
-            "recall": [round(r, 3) for r in recall],
+            "recall": [None if np.isnan(r) else round(r, 3) for r in recall],
             "roc_area": round(roc_area([max(r["use"].values()) for r in rows], good), 3),
             "caught_by": dict(sorted(by.items(), key=lambda kv: -kv[1])[:4]),
         }
@@ -389,7 +393,7 @@ def markdown(report: dict) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in report["families"].items():
-        cells = " | ".join(f"{r:.2f}" for r in row["recall"])
+        cells = " | ".join("–" if r is None else f"{r:.2f}" for r in row["recall"])
         by = ", ".join(f"{k} {v}" for k, v in row["caught_by"].items())
         lines.append(f"| {name} | {row['pictures']} | {cells} | {row['roc_area']:.3f} | {by} |")
     lines += [

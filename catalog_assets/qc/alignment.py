@@ -186,6 +186,8 @@ class Cut:
         part = rgba[self.origin[1] : y1 + pad, self.origin[0] : x1 + pad]
         self.alpha: Bytes = np.ascontiguousarray(part[..., 3])
         known = self.alpha > 127
+        if float(known.sum()) < 0.3 * float((self.alpha > 16).sum()):
+            known = self.alpha > 16  # glass: nothing is solid, what there is has to do
         filled = fill_in(part[..., :3].astype(np.float32), known)
         self.colours: Bytes = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
 

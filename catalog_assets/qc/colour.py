@@ -30,6 +30,8 @@ def colour(case: Case) -> list[Finding]:
     pair = case.pair(500)
     areas = dominant_areas(pair)
     limits = case.limits
+    if not areas and int(((pair.alpha > 0.1) & pair.valid).sum()) >= 200:
+        return [_seen_through(case, pair)]
     if not areas:
         return [
             case.unmeasured(
@@ -87,6 +89,25 @@ def colour(case: Case) -> list[Finding]:
             "colour", top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
         )
     ]
+
+
+def _seen_through(case: Case, pair: AlignedPair) -> Finding:
+    """Glass and mesh: nothing is solid, so the composite over the picture's surroundings is compared as a whole."""
+    mask = (pair.alpha > 0.1) & pair.valid
+    # What stands behind it is carried on from around it, a guess that costs as much again.
+    limit = 2 * case.limits.colour_delta_e
+    difference = float(
+        delta_e(np.median(pair.lab_predicted[mask], axis=0), np.median(pair.lab_picture[mask], axis=0))
+    )
+    return case.finding(
+        "colour",
+        difference <= limit,
+        difference,
+        limit,
+        "ΔE2000 as seen through",
+        f"The see-through product is ΔE {difference:.1f} from what it should look like there (allowed {limit:g}).",
+        "Draw the scene again, so that the product shows what is behind it.",
+    )
 
 
 def _light_readings(case: Case, pair: AlignedPair) -> list[Reading]:

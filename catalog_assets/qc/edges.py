@@ -9,6 +9,7 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Mask, bounding_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
+from catalog_assets.qc.shadow import shadow_of
 
 _SIDE = 700
 
@@ -162,14 +163,14 @@ def _filled(
     seen = pair.lab_picture[opening]
     if plain is not None:
         white = to_lab(np.asarray(plain, dtype=np.float32).reshape(1, 1, 3) / 255.0)[0, 0]
-        off = seen - white
-        chroma = np.hypot(off[:, 1], off[:, 2])
-        # What is seen through an opening low down may be the product's shadow.
-        shadow = (off[:, 0] < 1) & (off[:, 0] > -45) & (chroma < 3 + 0.1 * np.abs(off[:, 0]))
-        busy = np.linalg.norm(off, axis=1) > 8
-        if float(np.std(off[:, 0])) > 12:
-            shadow[:] = False
-        return float((busy & ~shadow).mean())
+        # What is seen through an opening may be the product's shadow, unless it is the old background itself.
+        shadow = shadow_of(pair.lab_picture, white, pair.alpha > 0.3)[opening]
+        if old is not None:
+            before = old[opening]
+            shadow &= ~(
+                (np.linalg.norm(seen - before, axis=1) < 4) & (np.linalg.norm(before - white, axis=1) > 12)
+            )
+        return float(((np.linalg.norm(seen - white, axis=1) > 8) & ~shadow).mean())
     if old is None:
         return None
     new = to_lab(_seen_through(pair))[opening]

@@ -283,7 +283,8 @@ def _residue(
     """Pixels of marks that are not shadow, at the small scale, and the box of the largest."""
     marks = (deviation > 6) & ~near
     shadow = marks & shadow_of(to_lab(small), to_lab(np.array([[wanted]], dtype=np.uint8))[0, 0], product)
-    count, labels = cv2.connectedComponents((shadow | near).astype(np.uint8))
+    count, found = cv2.connectedComponents((shadow | near).astype(np.uint8))
+    labels = np.asarray(found, dtype=np.intp)
     joined = np.zeros(count, dtype=bool)
     joined[np.unique(labels[near])] = True
     joined[0] = False

@@ -94,7 +94,13 @@ def register(cut: Cut, rgb: Bytes, hint: Matrix | None = None) -> tuple[Registra
 def _better(one: Match | None, other: Match | None) -> Match | None:
     if one is None or other is None:
         return one or other
-    return other if other.score > one.score else one
+    # A symmetric thing fits mirrored as well as straight; straight is how it was photographed.
+    lead = 0.1 * (_mirrored(other) - _mirrored(one))
+    return other if other.score - lead > one.score else one
+
+
+def _mirrored(match: Match) -> bool:
+    return bool(np.linalg.det(match.transform[:, :2]) < 0)
 
 
 def _report(match: Match) -> Registration:
@@ -275,7 +281,7 @@ def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -
     affine = guess
     for side, steps in ((_SCORE_SIDE // 2, 40), (_SCORE_SIDE, 30), (_SCORE_SIDE * 3 // 2, 10)):
         pair = AlignedPair(cut, rgb, transform, side=side, margin=0.1)
-        if min(pair.size) < 12 or float((pair.solid & pair.valid).sum()) < 20:
+        if min(pair.size) < 12 or float(((pair.alpha > 0.1) & pair.valid).sum()) < 20:
             return None
         change = _ecc(pair, steps)
         if change is not None:
@@ -321,7 +327,7 @@ def _structure(rgb: Floats) -> Floats:
 def _ecc(pair: AlignedPair, steps: int) -> Matrix | None:
     """Affine from the canvas's prediction to its picture, both in canvas px; None without convergence."""
     reach = max(3, round(pair.diagonal * 0.03))
-    near = cv2.dilate((pair.alpha > 0.3).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
+    near = cv2.dilate((pair.alpha > 0.1).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
     mask = (near * pair.valid).astype(np.uint8) * 255
     warp = np.eye(2, 3, dtype=np.float32)
     try:
@@ -367,7 +373,7 @@ def score_of(pair: AlignedPair) -> float:
     Mean agreement of gradient directions over the product's own edges (inside and outline), times the share
     of its solid area whose colour the picture could show under some light.
     """
-    if float((pair.valid & (pair.alpha > 0.5)).sum()) < 0.35 * float((pair.alpha > 0.5).sum()):
+    if float((pair.valid & (pair.alpha > 0.1)).sum()) < 0.35 * float((pair.alpha > 0.1).sum()):
         return 0.0
     alpha = np.repeat(pair.alpha[..., None], 3, axis=2)
     own = _orientation(pair.reference) * (pair.alpha > 0.9)[..., None]
@@ -382,8 +388,8 @@ def score_of(pair: AlignedPair) -> float:
     # Directions alone agree at 2/π·½ by chance; stretch what is above it.
     shape = float(np.clip((agreement - 0.25) / 0.45, 0, 1))
     diff = np.abs(pair.lab_picture - pair.lab_predicted)[pair.solid]
-    if not len(diff):
-        return 0.0
+    if len(diff) < 30:
+        return shape  # glass or mesh: nothing is solid enough to have a colour of its own
     off = np.hypot(diff[:, 1], diff[:, 2]) + 0.5 * diff[:, 0]
     colour = float((off < 14).mean())
     return shape * float(np.clip(colour / 0.7, 0, 1))

@@ -74,12 +74,12 @@ class Limits(BaseModel):
         default=0.0005, description="share of the frame with marks that are not product or shadow"
     )
     sharpness: Share = Field(
-        default=0.70, description="fine detail kept against the photo at equal scale, at least"
+        default=0.65, description="fine detail kept against the photo at equal scale, at least"
     )
-    upscale: Positive = Field(default=2.2, description="picture pixels per photo pixel, at most")
+    upscale: Positive = Field(default=2.5, description="picture pixels per photo pixel, at most")
     min_side: int = Field(default=500, ge=1, description="pixels of the picture's shorter side, at least")
     compression_quality: int = Field(default=60, ge=1, le=100, description="JPEG quality seen in the pixels")
-    halo: Share = Field(default=0.04, description="share of the outline with a fringe, at most")
+    halo: Share = Field(default=0.05, description="share of the outline with a fringe, at most")
     holes: Share = Field(default=0.25, description="share of an opening that is filled, at most")
     duplicate_bits: int = Field(
         default=6, ge=0, le=64, description="pHash bits apart that still count as the same"

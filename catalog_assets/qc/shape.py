@@ -15,7 +15,16 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
-from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, chain, fill_in, invert
+from catalog_assets.qc.alignment import (
+    AlignedPair,
+    Floats,
+    Mask,
+    bounding_box,
+    chain,
+    fill_in,
+    invert,
+    to_linear_float,
+)
 from catalog_assets.qc.case import Case, Reading, worst
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.registration import hint_shift, stretch_of
@@ -347,10 +356,14 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
         far_known = ~cv2.dilate(
             grown.astype(np.uint8), np.ones((2 * max(3, round(pair.diagonal * 0.08)) + 1,) * 2, np.uint8)
         ).astype(bool)
-        base = to_lab(fill_in(pair.picture, far_known & pair.valid))
+        behind = fill_in(pair.picture, far_known & pair.valid)
+        base = to_lab(behind)
         like = np.linalg.norm(pair.lab_picture - outward, axis=2)
         unlike = np.linalg.norm(pair.lab_picture - base, axis=2)
-        marks = beyond & (like < np.minimum(8.0, 0.4 * unlike)) & (unlike > 18)
+        # A shadow dims what it falls on alike in every channel; a dark product beside it may look just so.
+        ratio = to_linear_float(pair.picture) / np.maximum(to_linear_float(behind), 1e-3)
+        dimmed = (ratio.max(axis=2) < 1.0) & (ratio.max(axis=2) < 1.5 * ratio.min(axis=2))
+        marks = beyond & (like < 6.0) & (unlike > 22) & ~dimmed
         # Grain and folds of the surroundings come in strips; a part has some width.
         width = max(3, round(pair.diagonal * 0.014)) | 1
         marks = (
