@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from catalog_assets.scenes.contract import Money
@@ -25,6 +26,8 @@ COLLISIONS = 8
 """How often a reservation that collided with another tries again."""
 ANNOUNCED_FOR = 60.0
 """Seconds from announcing within which a request must leave, or the reservation is taken anew."""
+MIDNIGHT = timedelta(minutes=15)
+"""How far around UTC midnight the neighbouring day is looked at as well."""
 ABANDONED_AFTER = 900.0
 """Seconds after which an announcement that was never sent no longer counts: far above ``ANNOUNCED_FOR``."""
 NO_BUDGET = (
@@ -39,9 +42,8 @@ class BudgetExceededError(Exception):
 class AlreadyInFlightError(Exception):
     """Somebody else has sent the same request and its answer is not there yet."""
 
-    def __init__(self, standing: Standing) -> None:
-        super().__init__("the same request is under way elsewhere")
-        self.standing = standing
+    def __init__(self) -> None:
+        super().__init__("another worker is drawing the same picture at this moment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,16 @@ class Budget:
     def _look(self, intent: Intent, scene_ceiling: Money | None) -> Exception | None:
         """None when the intent may go ahead, else why not."""
         self.ledger.standings(intent.day)
+        # Around midnight the same request may be under way on the other day.
+        days = {(self.ledger.now() + shift).date().isoformat() for shift in (-MIDNIGHT, MIDNIGHT)}
+        for day in days - {intent.day}:
+            self.ledger.standings(day)
         with self._decide:
+            beside = [s for day in days - {intent.day} for s in self.ledger.known(day) if not s.withdrawn]
             others = self._counted(intent)
-            verdict = self._same_request(intent, others) or self._ceilings(intent, scene_ceiling, others)
+            verdict = self._same_request(intent, [*others, *beside]) or self._ceilings(
+                intent, scene_ceiling, others
+            )
             if verdict is None:
                 # Granted: from here on it counts for the next one decided in this process.
                 self._announced.discard(intent.id)
@@ -236,7 +245,7 @@ class Budget:
         for other in others:
             if other.hash == intent.hash[:16]:
                 if other.open:
-                    return AlreadyInFlightError(other)
+                    return AlreadyInFlightError()
                 if other.settled is None and not self._buried(other, intent.day):
                     return _CollisionError("the same request is being announced elsewhere")
         return None

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -99,17 +100,14 @@ class Purchases:
         deadline = time.monotonic() + engine.engine.timeout_seconds
         with self._alone(key):
             while True:
-                stored = self._stored(engine, request, name, first=not (counts or {}).get("unknown_outcome"))
-                if stored is not None:
-                    return stored
                 try:
-                    return self._send(engine, request, facts, name, key, scene_ceiling)
+                    first = not (counts or {}).get("unknown_outcome")
+                    stored = self._stored(engine, request, name, first)
+                    return stored or self._send(engine, request, facts, name, key, scene_ceiling)
                 except AlreadyInFlightError as other:
                     # Its candidate will turn up, or its process will be found dead, or it never ends.
                     if time.monotonic() > deadline:
-                        raise EngineError(
-                            "transient", f"another worker has been drawing this since {other.standing.at:.0f}"
-                        ) from other
+                        raise EngineError("transient", str(other)) from other
                     self._sleep(0.5)
 
     def prepare(
@@ -125,12 +123,14 @@ class Purchases:
             with self._alone(key):
                 if self._stored(engine, request, name, first=False) is not None:
                     return None
-                reservation, candidate = self._reserve(engine, request, facts, name, key, scene_ceiling)
+                reserved = self._reserve(engine, request, facts, name, key, scene_ceiling)
+                if isinstance(reserved, Bought):
+                    return None
         except StillRunningError:
             return None
         except (BudgetExceededError, AlreadyInFlightError, EngineError) as error:
             return scrub(error, self._env)
-        return Prepared(request, candidate, reservation, name)
+        return Prepared(request, reserved[1], reserved[0], name)
 
     def give_back(self, ready: Prepared, why: str) -> None:
         """A prepared picture was not sent after all: its money is free again."""
@@ -149,7 +149,7 @@ class Purchases:
             data = self.candidates.image(request.sku, request.scene, candidate)
             if data is not None:
                 if candidate.status != "drawn":
-                    self._adopt(request, candidate)
+                    self._adopt(engine, request, candidate)
                 return self._bought(request, candidate, data, reused=True)
             if candidate.status in ("open", "unknown"):
                 recovered = self._recover(engine, request, candidate, first)
@@ -157,9 +157,11 @@ class Purchases:
                     return recovered
         return None
 
-    def _adopt(self, request: SceneRequest, candidate: Candidate) -> None:
+    def _adopt(self, engine: PaidEngine, request: SceneRequest, candidate: Candidate) -> None:
         """A crash fell after the picture was stored: it is paid for; complete the papers."""
         attempt = self.ledger.attempt(candidate.intent, candidate.day)
+        if attempt is not None and self._under_way(engine, attempt):
+            raise AlreadyInFlightError  # no crash: its process is about to complete them itself
         if attempt is not None and attempt.outcome is not None:
             candidate.cost_usd = str(attempt.outcome.get("cost_usd", "0"))
         elif attempt is not None:
@@ -179,16 +181,9 @@ class Purchases:
         attempt = self.ledger.attempt(candidate.intent, candidate.day)
         if attempt is None or attempt.withdrawn is not None:
             return self._close(request, candidate, "failed", "it was never sent")
-        owner = str(attempt.intent.get("owner", ""))
         job = (attempt.submitted or {}).get("job")
-        if (
-            candidate.status == "open"
-            and "batch_tag" not in (job or {})
-            and owner != self.ledger.owner
-            and not owner_is_dead(owner)
-            and not self._expired(engine, attempt)
-        ):
-            return None  # under way elsewhere: the reservation will meet it
+        if candidate.status == "open" and "batch_tag" not in (job or {}) and self._under_way(engine, attempt):
+            raise AlreadyInFlightError
         if attempt.call is None:
             self.ledger.note(candidate.intent, candidate.day, "withdrawn", why="its process ended first")
             return self._close(request, candidate, "failed", "it was never sent")
@@ -223,11 +218,13 @@ class Purchases:
             raise
         return self._keep(request, candidate, reply, reused=True)
 
-    def _expired(self, engine: PaidEngine, attempt: Attempt) -> bool:
-        from datetime import datetime
-
+    def _under_way(self, engine: PaidEngine, attempt: Attempt) -> bool:
+        """Whether another process is at it: not known to be dead, and within the vendor's time limit."""
+        owner = str(attempt.intent.get("owner", ""))
+        if owner == self.ledger.owner or owner_is_dead(owner):
+            return False
         begun = datetime.fromisoformat(str((attempt.call or attempt.intent)["at"]))
-        return (self.ledger.now() - begun).total_seconds() > engine.engine.timeout_seconds + 120
+        return (self.ledger.now() - begun).total_seconds() <= engine.engine.timeout_seconds + 120
 
     def _close(self, request: SceneRequest, candidate: Candidate, status: Any, message: str) -> None:
         candidate.status = status
@@ -254,7 +251,10 @@ class Purchases:
         with limiter.slot(tokens, unless=lambda: pace in self.closed):
             if pace in self.closed:
                 raise EngineError("out_of_credit", self.closed[pace])
-            reservation, candidate = self._reserve(engine, request, facts, name, key, scene_ceiling)
+            reserved = self._reserve(engine, request, facts, name, key, scene_ceiling)
+            if isinstance(reserved, Bought):
+                return reserved
+            reservation, candidate = reserved
             limiter.sharers = self.budget.active_owners(pace)
             reservation.sending(candidate=candidate.n)
             try:
@@ -280,11 +280,21 @@ class Purchases:
         name: str,
         key: str,
         scene_ceiling: Money | None,
-    ) -> tuple[Reservation, Candidate]:
+    ) -> tuple[Reservation, Candidate] | Bought:
+        """Money and a number for a picture; or the picture, where another process was quicker."""
         reservation = self.budget.reserve(
             quote=engine.quote(request), sku=request.sku, scene=request.scene, request_hash=key,
             pace=engine.pace_key(), scene_ceiling=scene_ceiling, engine=engine.model.spec, request=name,
         )  # fmt: skip
+        try:
+            # Since we looked, somebody may have bought it; from the reservation on nobody else can.
+            stored = self._stored(engine, request, name, first=False)
+        except (AlreadyInFlightError, EngineError):
+            reservation.withdraw("the picture has turned up")
+            raise
+        if stored is not None:
+            reservation.withdraw("the picture has turned up")
+            return stored
         candidate = self.candidates.open(
             request.sku, request.scene, engine=engine.model.spec, request=facts, request_hash=name,
             intent=reservation.intent.id, day=reservation.intent.day,
