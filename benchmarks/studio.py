@@ -1,6 +1,6 @@
 """The studio in figures: seconds and memory by step, scenes per second and core, cost against pixels, QC.
 
-    python benchmarks/studio.py [--sheets DIR] [--no-qc]
+    python benchmarks/studio.py [--sheets DIR] [--no-qc] [--speed-only]
 
 Products are the sample catalogue's, cut out with their true mattes. CPU seconds, one thread. Prints Markdown;
 writes ``benchmarks/results/studio.json``; ``--sheets`` also writes every picture and contact sheets.
@@ -259,12 +259,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--no-qc", action="store_true")
+    parser.add_argument("--speed-only", action="store_true", help="no pictures, no QC")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.sheets:
         options.sheets.mkdir(parents=True, exist_ok=True)
     views = products()
-    result = speed(views) | draw_all(views, options.sheets, not options.no_qc)
+    result = speed(views)
+    if not options.speed_only:
+        result |= draw_all(views, options.sheets, not options.no_qc)
     for plate, entry in result["steps_4mp"].items():
         print(f"\n4 MP on {plate}: {entry['seconds']} CPU s, {entry['peak_mb']} MB above the plates\n")
         print("| step | CPU s |\n| --- | ---: |")
@@ -276,13 +279,18 @@ def main() -> None:
     print("\n| size | CPU s |\n| --- | ---: |")
     for size, seconds in result["megapixels"].items():
         print(f"| {size} | {seconds} |")
+    if not options.speed_only:
+        tell_pictures(result)
+    target = ROOT / "benchmarks" / "results" / "studio.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def tell_pictures(result: dict[str, Any]) -> None:
     print("\n| sample product | plates and backdrops of 10 that take it |\n| --- | ---: |")
     for sku, count in result["plates_per_sku"].items():
         print(f"| {sku} | {count} |")
     print(f"\n{result['pictures']} pictures. QC: {result['qc_verdicts']} {result['qc_failing_rules']}")
-    target = ROOT / "benchmarks" / "results" / "studio.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

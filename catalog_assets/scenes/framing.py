@@ -151,11 +151,14 @@ def frame_product(
     on_plate = plate.camera.px_per_mm(contact_y)
     # A slim product may span more of the frame before it looks large.
     slim = max(box_w / room_w, box_h / room_h) / max(min(box_w / room_w, box_h / room_h), 1e-6)
-    # In a narrow frame the short side is what limits it: there it may take more of that side.
-    limited = (box_w / room_w > box_h / room_h) == (room_w < room_h)
+    # In a narrow frame the width is what limits it: there it may take more of it.
+    limited = room_w < room_h and box_w / room_w > box_h / room_h
     fill *= 1 + (0.40 * (1 - min(room_w, room_h) / max(room_w, room_h)) if limited else 0.0)
     fill = min(0.80, fill * (1 + 0.32 * min(1.0, max(0.0, slim - 1.3) / 1.8)))
     wanted = min(fill * min(room_w / box_w, room_h / box_h), MAX_PRODUCT_SCALE)
+    if plate.max_zoom <= 1.0 and not lying:
+        # Drawn ground does not move under the window: what stands on it must end below the frame.
+        wanted = min(wanted, (contact_y - 0.05 * height) / box_h)
     largest = 0.86 * min(room_w / box_w, room_h / box_h)
     zoom_min = max(width / plate.width, height / plate.height)
     zoom_max = max(zoom_min, plate.max_zoom)
