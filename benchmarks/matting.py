@@ -364,7 +364,7 @@ def sheet(folder: Path, row: dict[str, Any], rgba: np.ndarray) -> None:
         mixed = rgba[part][..., :3] * alpha + np.array(ground, np.float32) * (1 - alpha)
         cells.append((mixed + 0.5).astype(np.uint8))
     name = row["name"].replace("/", "_").replace(" ", "_")
-    Image.fromarray(np.hstack(cells)).save(folder / f"{name}.jpg", quality=90)
+    Image.fromarray(np.hstack(cells)).save(folder / f"{name}.png", compress_level=1)
 
 
 if __name__ == "__main__":

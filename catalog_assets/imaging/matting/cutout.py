@@ -129,7 +129,7 @@ def _finished(
             return alpha, colour, "solved"
     alpha[inside] = _eight_bits(solved)
     colour = np.zeros_like(rgb)
-    colour[inside] = true_colours(rgb[inside], alpha[inside].astype(np.float32) / np.float32(255.0))
+    colour[inside] = true_colours(rgb[inside], alpha[inside])
     return alpha, colour, clear
 
 

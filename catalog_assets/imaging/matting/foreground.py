@@ -15,18 +15,16 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.matting.edges import Field
 
-OPAQUE = 0.996
-"""Above it a pixel is the product's own."""
 _WIDE, _NARROW = 45, 6
 _TILE, _HALO = 768, 56
 
 
-def true_colours(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.uint8]:
+def true_colours(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Colours of the product without the background in them.
 
     Args:
         rgb: (H, W, 3) uint8 sRGB.
-        alpha: (H, W) float32 in [0, 1].
+        alpha: (H, W) uint8.
 
     Returns:
         (H, W, 3) uint8: the photo's pixel where alpha is opaque, 0 where alpha is 0.
@@ -36,13 +34,14 @@ def true_colours(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.uint8]:
     for top in range(0, height, _TILE):
         for left in range(0, width, _TILE):
             tile = np.s_[top : top + _TILE, left : left + _TILE]
-            mixed = (alpha[tile] > 0) & (alpha[tile] < OPAQUE)
+            mixed = (alpha[tile] > 0) & (alpha[tile] < 255)
             if not mixed.any():
                 continue
             y0, x0 = max(0, top - _HALO), max(0, left - _HALO)
             around = np.s_[y0 : top + _TILE + _HALO, x0 : left + _TILE + _HALO]
             picture = rgb[around].astype(np.float32) / np.float32(255.0)
-            front = _estimated(picture, alpha[around])[top - y0 :, left - x0 :]
+            cover = alpha[around].astype(np.float32) / np.float32(255.0)
+            front = _estimated(picture, cover)[top - y0 :, left - x0 :]
             front = front[: mixed.shape[0], : mixed.shape[1]]
             out[tile][mixed] = (front[mixed] * 255.0 + 0.5).astype(np.uint8)
     return out

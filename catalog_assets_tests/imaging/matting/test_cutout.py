@@ -95,7 +95,7 @@ def test_the_inside_keeps_the_photos_own_pixels_and_the_outside_is_empty() -> No
 
 def test_no_old_background_is_left_in_the_edge() -> None:
     true = cv2.GaussianBlur(disc(400, 500, 240, 200, 90), (0, 0), 3)
-    colours = true_colours(painted(true), true.astype(np.float32))
+    colours = true_colours(painted(true), (true * 255 + 0.5).astype(np.uint8))
     edge = (true > 0.3) & (true < 0.7)
     assert np.abs(colours[edge].astype(float) - PRODUCT).mean() < 12
     assert np.abs(painted(true)[edge].astype(float) - PRODUCT).mean() > 40
