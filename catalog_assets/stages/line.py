@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from catalog_assets.catalogue.house import House, Houses
@@ -18,9 +18,18 @@ from catalog_assets.storage.store import Store
 
 if TYPE_CHECKING:
     from catalog_assets.scenes.drawer import Drawer
+    from catalog_assets.scenes.pacing import Limiters
     from catalog_assets.weights import Predictor
 
 _predictor_lock = threading.Lock()
+
+
+@cache
+def _limiters() -> Limiters:
+    """One pace per engine and key for every run of this process."""
+    from catalog_assets.scenes.pacing import Limiters
+
+    return Limiters()
 
 
 class Line:
@@ -111,7 +120,7 @@ class Line:
         run = None if settings.budget_run_usd is None else Money(settings.budget_run_usd)
         sku = None if settings.budget_sku_usd is None else Money(settings.budget_sku_usd)
         ceilings = Ceilings(day=Money(settings.budget_usd), run=run, sku=sku)
-        return Drawer.open(self.store, ceilings, run=uuid.uuid4().hex, make_engine=make)
+        return Drawer.open(self.store, ceilings, run=uuid.uuid4().hex, make_engine=make, limiters=_limiters())
 
     def load_predictor(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Fetch the matting network's weights where they are missing.

@@ -122,7 +122,7 @@ class QcReportStage(Stage):
         pictures: list[dict[str, Any]],
     ) -> None:
         item = item_of(line, sku)
-        verdict = verdict_of(f for f in findings if f.rule != "human_review")
+        verdict = verdict_of(findings)
         approved = next(f for f in findings if f.rule == "human_review").measured == "approved"
         if not pictures:
             verdict = "fail"
@@ -277,8 +277,9 @@ def _cutout_findings(line: Line, sku: str) -> Iterator[Finding]:
 def _human_review(line: Line, sku: str, findings: list[Finding]) -> Finding:
     """Whether a person's decision is waiting; an approval holds for exactly these pictures."""
     approval = approval_of(line.store, sku, picture_hashes(line, sku))
-    verdict = verdict_of(findings)
-    waiting = verdict == "review" and approval is None
+    # A picture whose product a model drew has no certificate: a person must look, whatever was measured.
+    redrawn = any(subject.kind == "scene" and not subject.transform for subject in subjects(line, sku))
+    waiting = approval is None and (redrawn or verdict_of(findings) == "review")
     return Finding(
         rule="human_review",
         passed=not waiting,

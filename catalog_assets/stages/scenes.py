@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.provenance import embed
-from catalog_assets.imaging.encode import encode_jpeg, thumbnail
+from catalog_assets.imaging.encode import encode_jpeg, encode_png, thumbnail
 from catalog_assets.scenes.certificate import VERSION as CERTIFICATE_VERSION
 from catalog_assets.scenes.certificate import make_certificate
-from catalog_assets.scenes.contract import EngineError, Money, ProductView, SceneRequest
+from catalog_assets.scenes.contract import EngineError, Money, ProductView, Reference, SceneRequest
 from catalog_assets.scenes.drawer import DrawnScene
 from catalog_assets.scenes.engines.studio import STUDIO_VERSION
-from catalog_assets.scenes.prompts import category_of
-from catalog_assets.scenes.routing import route
+from catalog_assets.scenes.paid import StillRunningError
+from catalog_assets.scenes.placing import place_product
+from catalog_assets.scenes.prompts import category_of, compose, prompt_version
+from catalog_assets.scenes.routing import STUDIO, route
 from catalog_assets.scenes.templates import SceneTemplate
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgba
-from catalog_assets.stages.stage import Made, SkuFailed, Stage
+from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
 from catalog_assets.storage.fingerprint import fingerprint
 from catalog_assets.storage.store import sha256
 
@@ -68,6 +70,8 @@ class ScenesStage(Stage):
             pixels=[shot.width, shot.height],
             plates=[line.house.plate_print(name) for name in (template.plate, *template.otherwise)],
             prompt=prompt_of(template, item),
+            # The built-in studio does not read prompts: a new wording must not redraw its scenes.
+            wording=prompt_version() if engine_name(line, template) != STUDIO else None,
             engine=engine_name(line, template),
             size=[item.height_mm, item.width_mm, item.depth_mm],
             category=item.category,
@@ -132,6 +136,11 @@ class ScenesStage(Stage):
                 scene_ceiling=None if ceiling is None else Money(Decimal(str(ceiling))),
                 why=chosen.reason,
             )
+            if request.lock == "plate" and drawn.image.transform is None:
+                # The model drew the empty scene; the product's own pixels go in here.
+                drawn = replace(drawn, image=place_product(drawn.image, request))
+        except StillRunningError as waiting:
+            raise NotReady(f"scene {shot.name}: {waiting}") from None
         except EngineError as error:
             if error.kind == "unsupported":
                 made.metadata["left_out"][shot.name] = str(error)
@@ -198,14 +207,9 @@ class ScenesStage(Stage):
 
 
 def prompt_of(template: SceneTemplate, item: Item) -> str:
-    """The template's prompt with the catalogue's words filled in; an unknown placeholder stays as it is."""
-    words = _Words(item.model_dump(exclude={"extra"}))
-    return (template.prompt or "").format_map(words)
-
-
-class _Words(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
+    """The template's prompt in the engine's full wording, with the catalogue's words filled in."""
+    words = {k: str(v) for k, v in item.model_dump(exclude={"extra"}).items() if v not in (None, "")}
+    return compose(template.prompt, words, template.lock).text
 
 
 def engine_name(line: Line, template: SceneTemplate) -> str:
@@ -226,10 +230,18 @@ def request_for(line: Line, sku: str, item: Item, shot: Shot, views: tuple[Produ
         quality=template.quality,
         # A seed of its own for every SKU, so that ten mugs do not stand on the very same grain.
         seed=int(fingerprint(sku=sku, scene=template.name, seed=template.seed)[:8], 16),
+        references=() if template.lock == "plate" else tuple(_references(views)),
         views=views,
         colour_delta_e=line.house.brand.limits.colour_delta_e,
         studio=template.studio_settings(item.title),
     )
+
+
+def _references(views: tuple[ProductView, ...]) -> Iterator[Reference]:
+    """The product's views, for engines that draw around it or redraw it."""
+    for view in views:
+        data = encode_png(view.rgba)
+        yield Reference("product", data, sha256(data))
 
 
 def _product_views(line: Line, item: Item, facts: Mapping[str, Any]) -> tuple[ProductView, ...]:
