@@ -44,6 +44,7 @@ _FEATURE_SIDE = 800
 _SCORE_SIDE = 320
 _TEMPLATE_SIDE = 192
 _ENOUGH = 0.55
+_SURE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ def register(cut: Cut, rgb: Bytes, hint: Matrix | None = None) -> tuple[Registra
     best: Match | None = None
     if hint is not None:
         best = refine(cut, rgb, np.asarray(hint, dtype=np.float64), "noted placement")
-        if best is not None and best.score >= _ENOUGH:
+        # A place that fits only roughly may be a neighbour of the right one: then look everywhere.
+        if best is not None and best.score >= _SURE:
             return _report(best), best
     for guess, inliers in _by_features(cut, rgb):
         best = _better(best, refine(cut, rgb, guess, "features", inliers))

@@ -126,7 +126,7 @@ def test_a_product_off_its_noted_place_fails_geometry():
         (lambda c: compose(c, background=(250, 250, 250)).rgb, "background"),
         (lambda c: compose(c, fill=0.6).rgb, "fill"),
         (lambda c: compose(c, fill=0.97).rgb, "margins"),
-        (lambda c: compose(c, fill=0.85, shift=(0.2, 0)).rgb, "cropped"),
+        (lambda c: compose(c, fill=0.85, shift=(0.36, 0)).rgb, "cropped"),
         (lambda c: cv2.GaussianBlur(compose(c).rgb, (0, 0), 2.5), "sharpness"),
         (lambda c: jpeg(compose(c).rgb, 25), "compression"),
         (lambda c: compose(c, side=420).rgb, "resolution"),

@@ -152,7 +152,7 @@ def test_strips_of_the_same_print_differ_little_under_noise_light_and_blur():
         cv2.putText(strip, text, (10, 30), cv2.FONT_HERSHEY_DUPLEX, 1.0, 40, 2, cv2.LINE_AA)
         return strip.astype(np.float32)
 
-    strip, other = drawn("Neroli & Sage"), drawn("Neroli & Bage")
+    strip, other = drawn("Neroli & Sage"), drawn("Nxwbli & Kzge")
     honest = cv2.GaussianBlur(strip, (0, 0), 0.8) * 0.8 + rng.normal(0, 3, strip.shape).astype(np.float32)
     assert strip_difference(strip, honest).max() < 0.15
     assert strip_difference(strip, other).max() > 0.2
