@@ -20,8 +20,8 @@ def command(
 ) -> None:
     """Approve the pictures a held SKU has now; the yes does not hold for pictures made later."""
     from catalog_assets.review.approvals import approve
-    from catalog_assets.stages.line import Line
     from catalog_assets.settings import Settings
+    from catalog_assets.stages.line import Line
     from catalog_assets.stages.qc_report import picture_hashes
     from catalog_assets.stages.stage import NotReady
 

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.decode import Photo
 from catalog_assets.qc.findings import Finding
 
+INTAKE_VERSION = "1"
+"""Changes when any measure or limit does, so that intake is done again."""
+
 MIN_SIDE = 500
 """Google's floor is 500 px on both sides from 2027 and Amazon's 500 on the longest; below it nothing can be
 listed without upscaling."""
