@@ -14,6 +14,7 @@ from catalog_assets.cli import (
     gallery,
     ledger,
     models,
+    plates,
     quote,
     run,
     ui,
@@ -36,8 +37,7 @@ app.command("export")(export.command)
 app.command("engines")(engines.command)
 app.command("quote")(quote.command)
 app.command("ledger")(ledger.command)
-app.command("quote")(quote.command)
-app.command("ledger")(ledger.command)
+app.command("plates")(plates.command)
 app.command("ui")(ui.command)
 app.add_typer(models.app, name="models")
 

@@ -11,9 +11,6 @@ import typer
 from catalog_assets.cli.console import bad_call, print_json
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from catalog_assets.imaging.matting import CutoutHints
     from catalog_assets.weights import Predictor
 
@@ -104,6 +101,7 @@ def _free_stem(stem: str, taken: set[str]) -> str:
 
 def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHints) -> dict[str, Any]:
     from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
+    from catalog_assets.imaging.doubt import mark_doubt
     from catalog_assets.imaging.encode import encode_png, thumbnail
     from catalog_assets.imaging.matting import make_cutout
 
@@ -124,7 +122,7 @@ def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHin
         }
         if cutout.doubt is not None:
             doubt = out / f"{stem}.doubt.jpg"
-            _write(doubt, thumbnail(_marked(rgb, cutout.doubt), side=1024))
+            _write(doubt, thumbnail(mark_doubt(rgb, cutout.doubt), side=1024))
             row["doubt"] = str(doubt)
     except UnreadablePhoto as error:
         row |= {"verdict": "failed", "error": str(error)}
@@ -132,15 +130,6 @@ def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHin
         row |= {"verdict": "failed", "error": f"The file could not be read or written: {error.strerror}."}
     row["seconds"] = round(time.perf_counter() - start, 3)
     return row
-
-
-def _marked(rgb: NDArray[np.uint8], doubt: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The photo, greyed, with the doubtful parts in red."""
-    import numpy as np
-
-    grey = (rgb.mean(axis=2, keepdims=True) * 0.6 + 80.0).repeat(3, axis=2)
-    weight = doubt[:, :, None].astype(np.float32) / 255.0
-    return (grey * (1 - weight) + np.array([230.0, 30.0, 30.0]) * weight).astype(np.uint8)
 
 
 def _write(path: Path, data: bytes) -> None:
