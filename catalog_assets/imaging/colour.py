@@ -44,7 +44,7 @@ def to_lab(rgb: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
     """
     x = rgb.astype(np.float32) / 255.0 if rgb.dtype == np.uint8 else rgb.astype(np.float32)
     flat = np.ascontiguousarray(x.reshape(1, -1, 3))
-    return cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).reshape(x.shape)
+    return np.asarray(cv2.cvtColor(flat, cv2.COLOR_RGB2LAB), dtype=np.float32).reshape(x.shape)
 
 
 def delta_e(lab_a: NDArray[np.floating], lab_b: NDArray[np.floating]) -> NDArray[np.float32]:
