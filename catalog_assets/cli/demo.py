@@ -39,7 +39,7 @@ def command(
         print_json({**document(line_run, results, seconds), "gallery": str(page)})
     else:
         stdout.print(table(results))
-        stdout.print(closing(results, seconds))
+        stdout.print(closing(results, seconds), soft_wrap=True)
         stdout.print(f"\nLook at the pictures:  {page}", highlight=False, soft_wrap=True)
         stdout.print(
             "Held SKUs each have a photo that is dark, blurred or cropped on purpose: replace it under "

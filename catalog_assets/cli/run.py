@@ -39,9 +39,9 @@ def command(
         print_json(document(line_run, results, seconds))
     else:
         stdout.print(table(results))
-        stdout.print(closing(results, seconds))
+        stdout.print(closing(results, seconds), soft_wrap=True)
         for note in line_run.notes:
-            stdout.print(f"[dim]note: {note}[/dim]", highlight=False)
+            stdout.print(f"[dim]note: {note}[/dim]", highlight=False, soft_wrap=True)
     bad = any(r.outcome in ("held", "failed") for r in results.values())
     raise typer.Exit(SOME_FAILED if bad else OK)
 
