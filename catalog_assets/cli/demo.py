@@ -42,9 +42,15 @@ def command(
         stdout.print(closing(results, seconds), soft_wrap=True)
         stdout.print(f"\nLook at the pictures:  {page}", highlight=False, soft_wrap=True)
         stdout.print(
-            "Held SKUs each have a photo that is dark, blurred or cropped on purpose: replace it under "
-            f"{inventory / 'photos'} and run the demo again; only that SKU is made anew.",
+            "Three SKUs are held because a photo is dark, blurred or cropped on purpose. Replace it under "
+            f"{inventory / 'photos'} and run the demo again: only that SKU is made anew. Others that are held wait "
+            "for your eyes; the gallery shows why.",
             highlight=False,
+        )
+        stdout.print(
+            f"Let one through:       catalog-assets approve {out / 'store'} SKU --by YOUR-NAME",
+            highlight=False,
+            soft_wrap=True,
         )
         stdout.print(
             f"Your own products:     catalog-assets run FOLDER --store {out / 'mine'}", highlight=False

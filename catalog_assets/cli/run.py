@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,9 +118,15 @@ def table(results: Mapping[str, SkuResult]) -> Table:
             str(result.scenes) if result.scenes else "–",
             result.verdict or "–",
             f"[{COLOURS[result.outcome]}]{result.outcome}[/]",
-            "; ".join(result.reasons),
+            _brief(result.reasons),
         )
     return shown
+
+
+def _brief(reasons: Sequence[str], most: int = 2) -> str:
+    """The first reasons; the gallery and ``--json`` have all of them."""
+    more = f" (+{len(reasons) - most} more)" if len(reasons) > most else ""
+    return "; ".join(reasons[:most]) + more
 
 
 def closing(results: Mapping[str, SkuResult], seconds: float) -> str:
