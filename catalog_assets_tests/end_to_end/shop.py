@@ -23,6 +23,8 @@ SAMPLE = Path(__file__).resolve().parents[2] / "catalog_assets" / "sample"
 BROKEN = ("T03", "T05", "T08")
 GOOD_PHOTOS = ("FH-MUG-001", "FH-TIN-002", "FH-PMP-005", "FH-CND-007", "FH-SOP-006", "FH-BWL-004")
 SKUS = tuple(f"T{n:02d}" for n in range(1, 21))
+FEW = tuple(sku for sku in SKUS if sku not in BROKEN)[:3]
+"""Three whole ones, for tests that are not about broken photos."""
 
 SCENES = """
 scenes:

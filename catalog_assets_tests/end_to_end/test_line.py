@@ -11,7 +11,7 @@ import pytest
 
 from catalog_assets.orchestration import sensors as sensor_module
 from catalog_assets.storage.store import Store
-from catalog_assets_tests.end_to_end.shop import BROKEN, SKUS, Shop, catalogue_csv, photo_bytes, stock
+from catalog_assets_tests.end_to_end.shop import BROKEN, FEW, SKUS, Shop, catalogue_csv, photo_bytes, stock
 
 pytestmark = pytest.mark.slow
 
@@ -84,10 +84,10 @@ def test_twenty_photos_become_listings_and_the_three_broken_ones_are_named(shop:
 def test_a_changed_brand_re_runs_pictures_but_no_cutout(shop: Shop):
     if shop.store.remote:
         pytest.skip("what re-runs does not depend on where the store lies")
-    stock(shop.inventory, SKUS[:3])
+    stock(shop.inventory, FEW)
     shop.look()
     shop.settle()
-    cutouts = {sku: shop.manifest.get("cutout", sku) for sku in SKUS[:3]}
+    cutouts = {sku: shop.manifest.get("cutout", sku) for sku in FEW}
     packshot = shop.store.read("packshot/T01/hero.jpg")
 
     shop.inventory.write("brand.yaml", b'background: "#F4F0E8"\nlimits: {cutout_confidence: 0.05}\n')
@@ -95,10 +95,10 @@ def test_a_changed_brand_re_runs_pictures_but_no_cutout(shop: Shop):
     shop.materialize("brand")
     shop.settle()
     for name in ("packshot", "scenes", "qc_report", "listing"):
-        assert shop.ran(name) == [SKUS[:3]], name
+        assert shop.ran(name) == [FEW], name
     assert shop.ran("cutout") == []
     assert shop.ran("raw_photo") == []
-    assert {sku: shop.manifest.get("cutout", sku) for sku in SKUS[:3]} == cutouts
+    assert {sku: shop.manifest.get("cutout", sku) for sku in FEW} == cutouts
     assert shop.store.read("packshot/T01/hero.jpg") != packshot
 
     # A brand file that is not valid changes nothing.
@@ -112,14 +112,14 @@ def test_a_changed_brand_re_runs_pictures_but_no_cutout(shop: Shop):
 def test_a_backfill_over_a_range_skips_what_is_unchanged(shop: Shop):
     if shop.store.remote:
         pytest.skip("backfills do not depend on where the store lies")
-    stock(shop.inventory, SKUS[:4])
+    stock(shop.inventory, FEW)
     shop.look()
     shop.settle()
     made = shop.store.path("cutout/T01/hero.png").stat().st_mtime
-    shop.backfill("cutout", SKUS[:4])
+    shop.backfill("cutout", FEW)
     assert shop.store.path("cutout/T01/hero.png").stat().st_mtime == made
     shop.store.delete("cutout/T02/hero.png")
-    shop.backfill("cutout", SKUS[:4])
+    shop.backfill("cutout", FEW)
     assert shop.store.exists("cutout/T02/hero.png")
     assert shop.store.path("cutout/T01/hero.png").stat().st_mtime == made
 
