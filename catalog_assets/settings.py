@@ -31,6 +31,7 @@ class Settings:
         budget_run_usd: tighter ceiling per run, None for none.
         budget_sku_usd: tighter ceiling per SKU, None for none.
         workers: SKUs worked on at a time inside a batch.
+        in_flight: requests to one paid engine at once, per process; None takes the engine's own number.
         channels: rule packs that ``listing`` makes renditions for.
         thumbs_url: where a browser finds the store's ``thumbs/`` folder; empty shows no pictures in the UI.
         catalogue: name of the partition set; one per catalogue above 100 000 SKUs.
@@ -45,6 +46,7 @@ class Settings:
     budget_run_usd: Decimal | None = None
     budget_sku_usd: Decimal | None = None
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    in_flight: int | None = None
     channels: tuple[str, ...] = ("amazon.main", "google.shopping", "shopify")
     thumbs_url: str = ""
     catalogue: str = "sku"
@@ -96,8 +98,8 @@ def _parse(name: str, value: Any, where: str) -> Any:
         if not amount.is_finite() or amount < 0:
             raise SettingsError(f"{where} is {value!r}: write an amount of US dollars such as 2.50")
         return amount
-    if name in ("workers", "sensor_seconds"):
-        most = 256 if name == "workers" else 86_400
+    if name in ("workers", "in_flight", "sensor_seconds"):
+        most = 86_400 if name == "sensor_seconds" else 256
         if not str(value).isdecimal() or not 1 <= int(value) <= most:
             raise SettingsError(f"{where} is {value!r}: write a whole number from 1 to {most}")
         return int(value)

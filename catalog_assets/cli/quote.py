@@ -13,7 +13,7 @@ import typer
 from catalog_assets.cli.console import bad_call, print_json, stdout
 from catalog_assets.scenes.contract import EngineError, SceneRequest
 from catalog_assets.scenes.models import model_table
-from catalog_assets.scenes.prompts import category_of, compose
+from catalog_assets.scenes.prompts import category_of, compose, words_of
 from catalog_assets.scenes.routing import STUDIO, Route, route
 from catalog_assets.scenes.sizes import legal_size
 
@@ -59,7 +59,7 @@ def quote_rows(found: Inventory, house: House, engine: str, env: Mapping[str, st
     for sku, item in found.items.items():
         if not found.photos.get(sku):
             continue
-        words = {k: str(v) for k, v in item.model_dump(exclude={"extra"}).items() if v not in (None, "")}
+        words = words_of(item)
         for template in house.templates_for(item.category, item.material):
             prompt = compose(template.prompt, words, template.lock).text
             wanted = engine if template.engine == "auto" else template.engine

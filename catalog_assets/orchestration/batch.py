@@ -64,12 +64,12 @@ class Outcome:
 
 
 def run_batch(stage: Stage, line: Line, skus: Sequence[str]) -> Outcome:
-    """Take a batch through a stage, ``settings.workers`` SKUs at a time; one bad SKU stops no other."""
+    """Take a batch through a stage, ``stage.threads`` SKUs at a time; one bad SKU stops no other."""
     outcome = Outcome()
     started = time.perf_counter()
     line.prepare(skus)
     tell = _observer.get()
-    with ThreadPoolExecutor(line.settings.workers, thread_name_prefix=stage.name) as pool:
+    with ThreadPoolExecutor(stage.threads(line), thread_name_prefix=stage.name) as pool:
         for future in as_completed([pool.submit(perform, stage, line, sku) for sku in skus]):
             step = future.result()
             outcome.steps[step.record.sku] = step

@@ -34,6 +34,7 @@ class Candidate:
     cost_usd: str = "0"
     request_id: str | None = None
     message: str = ""
+    prompt_version: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -66,14 +67,16 @@ class Candidates:
         request_hash: str,
         intent: str,
         day: str,
+        prompt_version: str = "",
     ) -> Candidate:
         """Number a new attempt and write its request down."""
         with self._numbering:
             names = self.store.listing(f"candidates/{sku}/{scene}")
             taken = [int(stem) for stem in (_stem(name) for name in names) if stem.isdigit()]
             candidate = Candidate(
-                max(taken, default=0) + 1, "open", request_hash, engine, dict(request), intent, day
-            )
+                max(taken, default=0) + 1, "open", request_hash, engine, dict(request), intent, day,
+                prompt_version=prompt_version,
+            )  # fmt: skip
             while not self.store.create(self._name(sku, scene, f"{candidate.n}.json"), _text(candidate)):
                 candidate.n += 1
         return candidate

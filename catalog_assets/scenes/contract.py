@@ -6,6 +6,7 @@ implements :class:`SceneEngine` and raises :class:`EngineError` and nothing else
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -105,6 +106,7 @@ class SceneRequest:
     ``studio`` carries free-form template settings (plate name, placement, light) for the built-in engine.
     ``alpha`` asks for a transparent background. ``options`` are JSON-able vendor settings (``loras``,
     ``negative_prompt``, ``guidance_scale`` …) that an engine either understands or refuses.
+    ``prompt_version`` names the wording; it is stored with every candidate and decides nothing.
     """
 
     sku: str
@@ -119,11 +121,12 @@ class SceneRequest:
     variation: int = 0
     references: tuple[Reference, ...] = ()
     mask: bytes | None = None
-    views: tuple[ProductView, ...] = ()
+    views: Sequence[ProductView] = ()
     colour_delta_e: float = 5.0
     studio: dict[str, Any] = field(default_factory=dict)
     alpha: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    prompt_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -110,6 +111,7 @@ class Drawer:
         make_engine: turns a spec into an engine.
         policy: what follows after each kind of failure.
         sleep: waits between attempts; tests pass another.
+        aside: entered while a vendor is asked, so that other work of the process can go on.
     """
 
     def __init__(
@@ -118,8 +120,10 @@ class Drawer:
         make_engine: EngineMaker = engine_for,
         policy: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.purchases = purchases
+        self._aside = aside
         self.policy = policy or RetryPolicy()
         self._make = make_engine
         self._sleep = sleep
@@ -138,6 +142,7 @@ class Drawer:
         limiters: Limiters | None = None,
         env: Mapping[str, str] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Drawer:
         """A drawer on a store; one per process and run is enough.
 
@@ -150,12 +155,13 @@ class Drawer:
             limiters: pass the same ones to every drawer of a process, so that runs share the pace.
             env: only for keeping keys out of texts (default: the environment).
             sleep: waits; tests pass another.
+            aside: entered while a vendor is asked, so that other work of the process can go on.
         """
         ledger = Ledger(store)
         budget = Budget(ledger, ceilings, run)
         variables = os.environ if env is None else env
         purchases = Purchases(store, budget, limiters or Limiters(sleep=sleep), variables, sleep)
-        return cls(purchases, make_engine, policy, sleep)
+        return cls(purchases, make_engine, policy, sleep, aside)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -252,7 +258,8 @@ class Drawer:
         while True:
             started = time.monotonic()
             try:
-                bought = self.purchases.buy(engine, asked, scene_ceiling, counts)
+                with self._aside():
+                    bought = self.purchases.buy(engine, asked, scene_ceiling, counts)
             except StillRunningError:
                 raise
             except EngineError as error:
@@ -266,7 +273,8 @@ class Drawer:
                     asked = replace(asked, prompt=rephrase(asked.prompt))
                 elif move != "retry":
                     raise
-                self._sleep(self.policy.wait(error, counts[error.kind]))
+                with self._aside():
+                    self._sleep(self.policy.wait(error, counts[error.kind]))
                 continue
             cost = Money() if bought.reused else bought.cost
             attempts.append(

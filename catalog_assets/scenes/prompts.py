@@ -9,11 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from catalog_assets.scenes.contract import LockMode, ReferenceRole
 
-# A row's column, written after a noun only where it is filled: "fabric{material}" → "fabric (linen)".
+if TYPE_CHECKING:
+    from catalog_assets.catalogue.item import Item
+
+# OWN_COLUMNS are optional columns of the catalogue that overrule the category's wording.
+# _IN_BRACKETS: a row's column, written after a noun only where it is filled: "fabric{material}" → "fabric (linen)".
+OWN_COLUMNS = frozenset({"stone", "finish", "light", "camera", "background"})
 _IN_BRACKETS = frozenset({"stone", "finish", "material"})
 
 
@@ -77,6 +82,12 @@ def compose(
     if lock == "plate" and roles:
         lines += [named[roles[0]].format(n=1)] if roles[0] in ("style", "plate") else []
     return Prompt("\n".join(lines), prompt_version(), category)
+
+
+def words_of(item: Item) -> dict[str, str]:
+    """What a row gives a prompt: its filled columns, and those that only prompts know (:data:`OWN_COLUMNS`)."""
+    words = {k: str(v) for k, v in item.model_dump(exclude={"extra"}).items() if v not in (None, "")}
+    return {k: v for k, v in item.extra.items() if k in OWN_COLUMNS and v} | words
 
 
 def category_of(words: str) -> str:

@@ -297,7 +297,7 @@ class Purchases:
             return stored
         candidate = self.candidates.open(
             request.sku, request.scene, engine=engine.model.spec, request=facts, request_hash=name,
-            intent=reservation.intent.id, day=reservation.intent.day,
+            intent=reservation.intent.id, day=reservation.intent.day, prompt_version=request.prompt_version,
         )  # fmt: skip
         if not reservation.fresh:
             reservation.withdraw("it took too long to get ready")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -154,6 +154,24 @@ def route(
             kept.append(spec)
     chain = tuple(spec for spec in (*kept, *late) if spec != STUDIO)
     return Route((*chain, STUDIO), reason, tuple(dropped), rules.version)
+
+
+def most_in_flight(engines: Iterable[str], in_flight: int | None = None) -> int:
+    """How many pictures may be under way at once with these engines; 1 for the built-in one.
+
+    Args:
+        engines: specs, ``auto`` or ``studio``, as templates and settings name them.
+        in_flight: the account's own number, instead of the table's.
+    """
+    specs = [spec for name in engines for spec in (_all_chains() if name == "auto" else (name,))]
+    known = {name: engine for name, engine in model_table().engines.items() if engine.family != STUDIO}
+    rooms = [known[name].concurrent for name in (spec.partition("/")[0] for spec in specs) if name in known]
+    return max((rooms and ([in_flight] if in_flight else rooms)) or [1])
+
+
+def _all_chains() -> Iterator[str]:
+    for rule in bundled_rules().rules:
+        yield from rule.chain
 
 
 def _why_not(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, cast
 
 from catalog_assets.scenes.ledger import Attempt, Ledger
+from catalog_assets.scenes.measured import accepted_scenes
 from catalog_assets.scenes.routing import PassRate
 from catalog_assets.storage.store import Store
 
@@ -48,7 +48,7 @@ class Spending:
 
     ``maybe_usd`` is the part of ``total_usd`` that may not have been billed: lost replies and calls still
     under way, counted at their ceiling. ``accepted`` counts bought pictures that are a SKU's chosen scene
-    and passed quality control.
+    and passed quality control or were approved by a person.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -116,11 +116,6 @@ def spending(store: Store, since: date | None = None, until: date | None = None)
     return result
 
 
-def pass_rates(store: Store) -> dict[str, PassRate]:
-    """How often each engine's chosen pictures passed quality control in this store; feeds the routing."""
-    return spending(store).pass_rates
-
-
 def _outcome(attempt: Attempt) -> tuple[str, Decimal]:
     if attempt.outcome is not None:
         return str(attempt.outcome["result"]), Decimal(str(attempt.outcome.get("cost_usd", "0")))
@@ -130,7 +125,7 @@ def _outcome(attempt: Attempt) -> tuple[str, Decimal]:
 
 
 def _count_accepted(store: Store, scenes: dict[tuple[str, str], set[str]], result: Spending) -> None:
-    verdicts: dict[str, dict[str, str]] = {}
+    verdicts: dict[str, dict[str, bool]] = {}
     counts: dict[str, list[int]] = {}
     for sku, scene in scenes:
         story = _json(store, f"scenes/{sku}/{scene}.json")
@@ -138,21 +133,15 @@ def _count_accepted(store: Store, scenes: dict[tuple[str, str], set[str]], resul
         if story.get("candidate") is None or engine not in scenes[sku, scene]:
             continue
         if sku not in verdicts:
-            verdicts[sku] = _scene_verdicts(_json(store, f"qc_report/{sku}.json"))
-        verdict = verdicts[sku].get(scene)
-        if verdict is None:
+            verdicts[sku] = accepted_scenes(_json(store, f"qc_report/{sku}.json"))
+        passed = verdicts[sku].get(scene)
+        if passed is None:
             continue
-        passed = verdict == "pass"
         result.accepted += passed
         count = counts.setdefault(engine, [0, 0])
         count[0] += passed
         count[1] += 1
     result.pass_rates = {engine: PassRate(passed, seen) for engine, (passed, seen) in counts.items()}
-
-
-def _scene_verdicts(report: dict[str, Any]) -> dict[str, str]:
-    pictures = cast("Iterable[dict[str, Any]]", report.get("pictures") or ())
-    return {str(p["scene"]): str(p.get("verdict", "")) for p in pictures if p.get("scene")}
 
 
 def _json(store: Store, name: str) -> dict[str, Any]:

@@ -54,6 +54,12 @@ PROMPT_WORDS = frozenset(
         "currency",
         "gtin",
         "asin",
+        # Columns nobody must have; where a row has none, the category's own wording is used.
+        "stone",
+        "finish",
+        "light",
+        "camera",
+        "background",
     ]
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalog_assets.insights import summarise
+from catalog_assets.scenes.measured import count_passes, write_pass_rates
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.qc_report import read_report
 
@@ -36,6 +37,7 @@ def write_insights(line: Line) -> Insights:
         for record in records
         if record.stage == "qc_report" and record.outcome != "failed"
     ]
+    write_pass_rates(line.store, count_passes([record.to_json() for record in records], reports))
     found = summarise(reports, [record.to_json() for record in records])
     line.store.write("insights/insights.md", found.markdown.encode())
     plot = "insights/pass_rate.png" if found.plot_png else None

@@ -13,11 +13,13 @@ from catalog_assets.catalogue.inventory import FileStat, Inventory
 from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
 from catalog_assets.catalogue.snapshot import Entry, Snapshot, Snapshots
 from catalog_assets.settings import Settings
+from catalog_assets.stages.turns import Turns
 from catalog_assets.storage.manifest import Manifest
 from catalog_assets.storage.store import Store
 
 if TYPE_CHECKING:
     from catalog_assets.scenes.drawer import Drawer
+    from catalog_assets.scenes.measured import PassRates
     from catalog_assets.scenes.pacing import Limiters
     from catalog_assets.weights import Predictor
 
@@ -47,6 +49,7 @@ class Line:
         self.manifest = Manifest(self.store)
         self.snapshots = Snapshots(self.store)
         self.houses = Houses(self.store)
+        self.turns = Turns(settings.workers)
         self._s3_client = s3_client
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
@@ -114,13 +117,27 @@ class Line:
         from catalog_assets.scenes.engines import engine_for
 
         def make(spec: str) -> SceneEngine:
-            return engine_for(spec, plates=self.house.plates)
+            return engine_for(spec, plates=self.house.plates, in_flight=self.settings.in_flight)
 
         settings = self.settings
         run = None if settings.budget_run_usd is None else Money(settings.budget_run_usd)
         sku = None if settings.budget_sku_usd is None else Money(settings.budget_sku_usd)
         ceilings = Ceilings(day=Money(settings.budget_usd), run=run, sku=sku)
-        return Drawer.open(self.store, ceilings, run=uuid.uuid4().hex, make_engine=make, limiters=_limiters())
+        return Drawer.open(
+            self.store,
+            ceilings,
+            run=uuid.uuid4().hex,
+            make_engine=make,
+            limiters=_limiters(),
+            aside=self.turns.aside,
+        )
+
+    @cached_property
+    def pass_rates(self) -> PassRates:
+        """How often each model's pictures passed, as last counted by the insights."""
+        from catalog_assets.scenes.measured import read_pass_rates
+
+        return read_pass_rates(self.store)
 
     def load_predictor(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Fetch the matting network's weights where they are missing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -19,13 +19,14 @@ from catalog_assets.scenes.drawer import DrawnScene
 from catalog_assets.scenes.engines.studio import STUDIO_VERSION
 from catalog_assets.scenes.paid import StillRunningError
 from catalog_assets.scenes.placing import place_product
-from catalog_assets.scenes.prompts import category_of, compose, prompt_version
-from catalog_assets.scenes.routing import STUDIO, route
+from catalog_assets.scenes.prompts import category_of, compose, prompt_version, words_of
+from catalog_assets.scenes.routing import STUDIO, Route, bundled_rules, most_in_flight, route
 from catalog_assets.scenes.templates import SceneTemplate
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgba
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
+from catalog_assets.stages.views import Views
 from catalog_assets.storage.fingerprint import fingerprint
 from catalog_assets.storage.store import sha256
 
@@ -55,6 +56,12 @@ class ScenesStage(Stage):
 
     name = "scenes"
     version = f"1+{STUDIO_VERSION}+{CERTIFICATE_VERSION}"
+
+    def threads(self, line: Line) -> int:
+        """While models draw, as many SKUs are under way as their engines take at once."""
+        engines = {engine_name(line, template) for template in line.house.templates}
+        wanted = most_in_flight(engines, line.settings.in_flight) if line.settings.budget_usd else 1
+        return max(line.settings.workers, wanted)
 
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The cutouts and everything the templates say."""
@@ -87,13 +94,11 @@ class ScenesStage(Stage):
             made.hold("there is no cutout to make scenes from")
             return made
         item = item_of(line, sku)
-        views: tuple[ProductView, ...] = ()
+        views = Views(lambda: _product_views(line, item, facts), len(facts))
         for shot in shots_of(line, item):
             print_ = self._print(line, sku, item, shot)
             if self._keep(line, sku, shot, print_, made):
                 continue
-            # Cutouts are decoded once, and only when there is something to draw.
-            views = views or _product_views(line, item, facts)
             self._draw(line, sku, item, shot, views, print_, made)
         return made
 
@@ -116,19 +121,15 @@ class ScenesStage(Stage):
         sku: str,
         item: Item,
         shot: Shot,
-        views: tuple[ProductView, ...],
+        views: Views,
         print_: str,
         made: Made,
     ) -> None:
         request = request_for(line, sku, item, shot, views)
         ceiling = shot.template.budget_usd
-        chosen = route(
-            request,
-            engine_name(line, shot.template),
-            category=category_of(item.category),
-            text=bool(item.label_lines),
-            env=os.environ,
-        )
+        chosen = route_of(line, item, shot.template, request)
+        if chosen.chain[0] != STUDIO:
+            views.let_go()
         try:
             drawn = line.drawer.draw_scene(
                 request,
@@ -146,7 +147,7 @@ class ScenesStage(Stage):
                 made.metadata["left_out"][shot.name] = str(error)
                 return
             raise SkuFailed(f"scene {shot.name}: {error}") from None
-        self._store(line, sku, shot, request, drawn, print_, made)
+        self._store(line, sku, shot, request, drawn, chosen, print_, made)
 
     def _store(
         self,
@@ -155,6 +156,7 @@ class ScenesStage(Stage):
         shot: Shot,
         request: SceneRequest,
         drawn: DrawnScene,
+        chosen: Route,
         print_: str,
         made: Made,
     ) -> None:
@@ -189,6 +191,8 @@ class ScenesStage(Stage):
             "engine": image.engine,
             "model": image.model,
             "prompt": drawn.prompt or request.prompt,
+            "routing": {"version": chosen.version, "chain": chosen.chain, "left_out": chosen.dropped},
+            "prompt_version": request.prompt_version,
             "lock": shot.template.lock,
             "view": image.view,
             "cutout_sha256": view.sha256 if view else None,
@@ -208,8 +212,7 @@ class ScenesStage(Stage):
 
 def prompt_of(template: SceneTemplate, item: Item) -> str:
     """The template's prompt in the engine's full wording, with the catalogue's words filled in."""
-    words = {k: str(v) for k, v in item.model_dump(exclude={"extra"}).items() if v not in (None, "")}
-    return compose(template.prompt, words, template.lock).text
+    return compose(template.prompt, words_of(item), template.lock).text
 
 
 def engine_name(line: Line, template: SceneTemplate) -> str:
@@ -217,7 +220,21 @@ def engine_name(line: Line, template: SceneTemplate) -> str:
     return line.settings.engine if template.engine == "auto" else template.engine
 
 
-def request_for(line: Line, sku: str, item: Item, shot: Shot, views: tuple[ProductView, ...]) -> SceneRequest:
+def route_of(line: Line, item: Item, template: SceneTemplate, request: SceneRequest) -> Route:
+    """Who is asked for a picture, by need, price and what our own reports say of each model."""
+    category = category_of(item.category)
+    return route(
+        request,
+        engine_name(line, template),
+        category=category,
+        text=bool(item.label_lines),
+        env=os.environ,
+        price_ceiling=None if template.budget_usd is None else Decimal(str(template.budget_usd)),
+        pass_rates=line.pass_rates.of(category, bundled_rules().measured_over),
+    )
+
+
+def request_for(line: Line, sku: str, item: Item, shot: Shot, views: Sequence[ProductView]) -> SceneRequest:
     """What an engine is asked for."""
     template = shot.template
     return SceneRequest(
@@ -234,10 +251,12 @@ def request_for(line: Line, sku: str, item: Item, shot: Shot, views: tuple[Produ
         views=views,
         colour_delta_e=line.house.brand.limits.colour_delta_e,
         studio=template.studio_settings(item.title),
+        options=dict(template.options),
+        prompt_version=prompt_version(),
     )
 
 
-def _references(views: tuple[ProductView, ...]) -> Iterator[Reference]:
+def _references(views: Sequence[ProductView]) -> Iterator[Reference]:
     """The product's views, for engines that draw around it or redraw it."""
     for view in views:
         data = encode_png(view.rgba)

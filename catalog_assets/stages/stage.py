@@ -79,6 +79,13 @@ class Stage(ABC):
             SkuFailed: this SKU cannot be done, in plain words.
         """
 
+    def threads(self, line: Line) -> int:
+        """SKUs of a batch under way at once; more than ``workers`` where they mostly wait for answers.
+
+        Only ``workers`` of them compute at a time (:class:`~catalog_assets.stages.turns.Turns`).
+        """
+        return line.settings.workers
+
     def put(self, line: Line, made: Made, name: str, data: bytes) -> None:
         """Store one file of a SKU and note its hash."""
         line.store.write(name, data)
@@ -90,6 +97,11 @@ def perform(stage: Stage, line: Line, sku: str) -> Step:
 
     Unchanged means: same inputs, same version, and every file is still in the store.
     """
+    with line.turns.taken():
+        return _perform(stage, line, sku)
+
+
+def _perform(stage: Stage, line: Line, sku: str) -> Step:
     started = time.perf_counter()
     print_ = ""
     try:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from catalog_assets.cli import app
-from catalog_assets.scenes.spending import pass_rates
+from catalog_assets.scenes.spending import spending
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.doubles.openai import OpenAIDouble
 from catalog_assets_tests.doubles.server import once
@@ -67,7 +67,7 @@ def test_the_ledger_adds_up_and_prices_accepted_pictures(tmp_path: Path):
             story = {**drawn.to_json(), "engine": drawn.image.engine}
             store = of.purchases.candidates.store
             store.write(f"scenes/{sku}/counter.json", json.dumps(story).encode())
-            report = {"pictures": [{"kind": "scene", "scene": "counter", "verdict": verdict}]}
+            report = {"pictures": [{"kind": "scene", "name": "scene counter", "verdict": verdict}]}
             store.write(f"qc_report/{sku}.json", json.dumps(report).encode())
         billed = double.billed
     document = json.loads(run("ledger", str(tmp_path), "--json").stdout)
@@ -76,7 +76,7 @@ def test_the_ledger_adds_up_and_prices_accepted_pictures(tmp_path: Path):
     assert document["usd_per_accepted"] == pytest.approx(float(billed))
     assert {row["outcome"] for row in document["rows"]} == {"drawn", "refused"}
     assert sum(row["usd"] for row in document["rows"]) == pytest.approx(document["total_usd"])
-    rate = pass_rates(Store(str(tmp_path)))[SPECS["openai"]]
+    rate = spending(Store(str(tmp_path))).pass_rates[SPECS["openai"]]
     assert (rate.passed, rate.seen) == (1, 2)
     assert "per accepted picture" in run("ledger", str(tmp_path)).stdout
 

@@ -21,6 +21,7 @@ def engine_for(
     today: date | None = None,
     plates: Mapping[str, Plate] | None = None,
     table: ModelTable | None = None,
+    in_flight: int | None = None,
 ) -> SceneEngine:
     """The engine a spec names; nothing is sent anywhere.
 
@@ -30,10 +31,11 @@ def engine_for(
         today: for ends of life (default: today, UTC).
         plates: plates for the studio engine.
         table: another model table.
+        in_flight: requests at once, where the account allows another number than the table's.
 
     Returns:
         An engine. Engines that cost money implement
-        :class:`catalog_assets.scenes.contract.PaidEngine` and draw only through
+        :class:`catalog_assets.scenes.paid.PaidEngine` and draw only through
         :class:`catalog_assets.scenes.drawer.Drawer`, which keeps ledger and budget.
 
     Raises:
@@ -42,6 +44,8 @@ def engine_for(
     engine, model = (table or model_table()).find(spec)
     model.refuse_if_ended(today or datetime.now(UTC).date())
     variables = os.environ if env is None else env
+    if in_flight is not None:
+        engine = engine.model_copy(update={"concurrent": in_flight})
     if engine.family == "studio":
         from catalog_assets.scenes.engines.studio import StudioEngine
 
