@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from catalog_assets.scenes.budget import Budget, BudgetExceededError, Ceilings
@@ -128,6 +129,7 @@ class Drawer:
         self._make = make_engine
         self._sleep = sleep
         self._engines: dict[str, SceneEngine] = {}
+        self._ending: list[str] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -165,8 +167,8 @@ class Drawer:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """One sentence for every engine that was given up in this run."""
-        return tuple(self.purchases.closed.values())
+        """One sentence for every engine that was given up in this run, and every model that ends soon."""
+        return (*self.purchases.closed.values(), *self._ending)
 
     def draw_scene(
         self,
@@ -343,7 +345,11 @@ class Drawer:
     def _engine(self, spec: str) -> SceneEngine:
         with self._lock:
             if spec not in self._engines:
-                self._engines[spec] = self._make(spec)
+                engine = self._engines[spec] = self._make(spec)
+                ending = isinstance(engine, PaidEngine) and engine.model.warning(datetime.now(UTC).date())
+                if ending:
+                    self._ending.append(ending)
+                    log.warning("%s", ending)
             return self._engines[spec]
 
     def _maker(self, spec: str) -> str:

@@ -104,6 +104,7 @@ class ModelSpec(BaseModel):
     references: int = 0
     edits: bool = False
     mask: bool = False
+    needs_mask: bool = False
     markup: bool = False
     alpha: bool = False
     seed: bool = False

@@ -21,6 +21,7 @@ from catalog_assets.scenes.scrub import scrub
 from catalog_assets.scenes.sizes import recompose
 from catalog_assets.storage.store import Store, sha256
 
+MAYBE_BILLED = "quote: it may have been billed"
 STORE_PAUSES = (0.5, 2.0, 8.0)
 """Seconds between attempts to store a paid picture."""
 
@@ -259,6 +260,8 @@ class Purchases:
             reservation.sending(candidate=candidate.n)
             try:
                 reply = engine.call(request, reservation.submitted)
+            except StillRunningError:
+                raise
             except EngineError as error:
                 self._slow_down(limiter, error)
                 self.settle_failure(request, candidate, error, reservation.intent.quote)
@@ -346,14 +349,20 @@ class Purchases:
     def settle_failure(
         self, request: SceneRequest, candidate: Candidate, error: EngineError, quote: Money
     ) -> None:
-        """Book an attempt that brought no picture; a lost reply at ``quote``, for it may have been billed."""
-        if error.cost is None and error.kind == "unknown_outcome":
+        """Book an attempt that brought no picture.
+
+        A lost reply counts at ``quote``, and so does a refusal of the finished picture: either may have been
+        billed. Where the vendor said what it cost, that counts.
+        """
+        maybe = error.cost is None and (error.kind == "unknown_outcome" or error.stage == "output")
+        if maybe:
             error.cost = quote
         message = scrub(error, self._env)
         self.ledger.note(
             candidate.intent, candidate.day, "outcome", cost=error.cost or Money(), result=error.kind,
             message=message, request_id=error.request_id, stage=error.stage,
             categories=list(error.categories), candidate=candidate.n,
+            **({"basis": MAYBE_BILLED} if maybe else {}),
         )  # fmt: skip
         candidate.cost_usd = str((error.cost or Money()).usd)
         candidate.request_id = error.request_id

@@ -207,6 +207,8 @@ def _lacks(
         return f"it takes {model.references} references, {len(request.references)} are needed."
     if request.mask is not None and not model.mask:
         return "it takes no mask."
+    if request.mask is None and model.needs_mask:
+        return "it needs a mask."
     if request.alpha and not model.alpha:
         return "it draws no transparency."
     size = legal_size(model, request.width, request.height)

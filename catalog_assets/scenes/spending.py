@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from catalog_assets.scenes.ledger import Attempt, Ledger
 from catalog_assets.scenes.measured import accepted_scenes
+from catalog_assets.scenes.purchase import MAYBE_BILLED
 from catalog_assets.scenes.routing import PassRate
 from catalog_assets.storage.store import Store
 
@@ -46,9 +47,9 @@ class Row:
 class Spending:
     """Everything a store's ledger says about a span of days.
 
-    ``maybe_usd`` is the part of ``total_usd`` that may not have been billed: lost replies and calls still
-    under way, counted at their ceiling. ``accepted`` counts bought pictures that are a SKU's chosen scene
-    and passed quality control or were approved by a person.
+    ``maybe_usd`` is the part of ``total_usd`` that may not have been billed: lost replies, refusals of
+    finished pictures and calls still under way, counted at their ceiling. ``accepted`` counts bought
+    pictures that are a SKU's chosen scene and passed quality control or were approved by a person.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -107,7 +108,8 @@ def spending(store: Store, since: date | None = None, until: date | None = None)
         if attempt.outcome and attempt.outcome.get("candidate"):
             row.candidates.append(int(attempt.outcome["candidate"]))
         result.total_usd += usd
-        result.maybe_usd += usd if outcome in ("unknown_outcome", IN_FLIGHT) else 0
+        guessed = attempt.outcome is not None and attempt.outcome.get("basis") == MAYBE_BILLED
+        result.maybe_usd += usd if guessed or outcome in ("unknown_outcome", IN_FLIGHT) else 0
         if outcome == "drawn":
             result.bought += 1
             scenes.setdefault(key[:2], set()).add(key[2])

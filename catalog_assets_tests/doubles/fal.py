@@ -10,25 +10,56 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import cv2
+import numpy as np
+
 from catalog_assets_tests.doubles.pictures import Defect, redrawn
 from catalog_assets_tests.doubles.server import AnsweredError, Call, Double, FaultKind, Request
 
 # The vendor's price list and fields, written down apart from ours.
 COMMON = {"prompt", "num_images", "output_format", "seed", "sync_mode"}
 RATIO = COMMON | {"aspect_ratio", "resolution", "safety_tolerance"}
+SIZE = COMMON | {"image_size", "negative_prompt", "guidance_scale", "num_inference_steps"}
+KONTEXT = COMMON | {"aspect_ratio", "guidance_scale", "safety_tolerance"}
+GPT = {"prompt", "num_images", "output_format", "sync_mode", "image_size", "quality", "background"}
+PLAIN = {"prompt", "num_images", "image_size"}
+BANANA_2 = {"0.5K": "0.06", "1K": "0.08", "2K": "0.12", "4K": "0.16"}
+BANANA_21 = {"1K": "0.040", "2K": "0.060", "4K": "0.134"}
+BANANA_PRO = {"1K": "0.15", "2K": "0.15", "4K": "0.30"}
+PER_MEGAPIXEL = {"MP": "0.021"}
 ENDPOINTS: dict[str, tuple[set[str], dict[str, str]]] = {
-    "fal-ai/nano-banana-2": (RATIO, {"0.5K": "0.06", "1K": "0.08", "2K": "0.12", "4K": "0.16"}),
-    "fal-ai/nano-banana-2/edit": (
-        RATIO | {"image_urls"}, {"0.5K": "0.06", "1K": "0.08", "2K": "0.12", "4K": "0.16"},
-    ),
+    "fal-ai/nano-banana-2": (RATIO, BANANA_2),
+    "fal-ai/nano-banana-2/edit": (RATIO | {"image_urls"}, BANANA_2),
+    "google/nano-banana-2.1": (RATIO, BANANA_21),
+    "google/nano-banana-2.1/edit": (RATIO | {"image_urls"}, BANANA_21),
+    "fal-ai/nano-banana-pro": (RATIO, BANANA_PRO),
+    "fal-ai/nano-banana-pro/edit": (RATIO | {"image_urls"}, BANANA_PRO),
     "fal-ai/flux-pro/v1.1": (COMMON | {"image_size", "safety_tolerance"}, {"": "0.04"}),
-    "bytedance/seedream/v5/lite/text-to-image": ({"prompt", "num_images", "image_size"}, {"": "0.035"}),
-    "bytedance/seedream/v5/lite/edit": ({"prompt", "num_images", "image_size", "image_urls"}, {"": "0.035"}),
-    "fal-ai/flux-pro/kontext": (COMMON | {"image_url", "aspect_ratio", "guidance_scale"}, {"": "0.04"}),
-    "fal-ai/qwen-image-edit/inpaint": (
-        COMMON | {"image_url", "mask_url", "image_size", "strength", "negative_prompt"}, {"": "0.035"},
-    ),
-}  # fmt: skip
+    "fal-ai/flux-2": (SIZE, PER_MEGAPIXEL),
+    "fal-ai/flux-2/edit": (SIZE | {"image_urls"}, PER_MEGAPIXEL),
+    "fal-ai/flux-2/lora": (SIZE | {"loras"}, PER_MEGAPIXEL),
+    "fal-ai/flux-2/lora/edit": (SIZE | {"loras", "image_urls"}, PER_MEGAPIXEL),
+    "bytedance/seedream/v5/lite/text-to-image": (PLAIN, {"": "0.035"}),
+    "bytedance/seedream/v5/lite/edit": (PLAIN | {"image_urls"}, {"": "0.035"}),
+    "fal-ai/flux-pro/kontext": (KONTEXT | {"image_url"}, {"": "0.04"}),
+    "fal-ai/flux-pro/kontext/max": (KONTEXT | {"image_url"}, {"": "0.08"}),
+    "fal-ai/flux-pro/kontext/multi": (KONTEXT | {"image_urls"}, {"": "0.04"}),
+    "fal-ai/qwen-image": (SIZE | {"loras"}, {"": "0.035"}),
+    "fal-ai/qwen-image-edit-2511": (SIZE | {"image_urls"}, {"": "0.035"}),
+    "fal-ai/qwen-image-edit/inpaint": (SIZE | {"image_url", "mask_url", "strength"}, {"": "0.035"}),
+    **{
+        f"openai/{name}": (GPT | more, {"low": "0.006", "medium": "0.053", "high": "0.211"})
+        for name, more in (("gpt-image-2", set[str]()), ("gpt-image-2/edit", {"image_urls", "mask_url"}))
+    },
+    **{
+        f"openai/gpt-image-2.5/{name}/{way}": (
+            GPT | ({"image_urls", "mask_url"} if way == "edit" else set[str]()),
+            {"low": "0.0059", "medium": "0.0132", "high": "0.0527", "xhigh": "0.0937", "max": "0.2107"},
+        )
+        for name in ("flare", "sunburst")
+        for way in ("text-to-image", "edit")
+    },
+}
 
 
 @dataclass
@@ -92,7 +123,8 @@ class FalDouble(Double):
             name = f"job-{next(self._ids):05d}"
         late = self.latency * (5 if fault == "slow" else 1) + (3600 if fault == "never" else 0)
         job = Job(body, request.digest, fault, time.monotonic() + late, width, height)
-        if fault not in ("refused", "refused_output"):
+        if fault != "refused":
+            # A picture that is refused when it is finished has kept a runner busy.
             job.line = self.charge(request, Decimal(price), name)
         self.jobs[name] = job
         if fault == "dropped":
@@ -112,11 +144,12 @@ class FalDouble(Double):
         if not str(body.get("prompt", "")).strip():
             self._bad("missing", "prompt", "Field required")
         for name in ("image_urls", "image_url", "mask_url"):
-            if name in fields and name not in body:
+            needed = name != "mask_url" or "inpaint" in endpoint
+            if name in fields and needed and name not in body:
                 self._bad("missing", name, "Field required")
             urls = body.get(name, [])
             for url in urls if isinstance(urls, list) else [urls]:
-                data = base64.b64decode(url.split(",", 1)[1]) if url.startswith("data:") else b""
+                data = _data(url) if url.startswith("data:") else b""
                 if not data.startswith((b"\x89PNG", b"\xff\xd8\xff")):
                     self._bad("image_load_error", name, "Failed to load the image")
         if "image_size" in fields:
@@ -124,7 +157,13 @@ class FalDouble(Double):
             wide, high = int(size["width"]), int(size["height"])
             if "seedream" in endpoint and not 3_700_000 <= wide * high <= 16_800_000:
                 self._bad("value_error", "image_size", "between 3.7 and 16.8 megapixels")
-            return wide, high, prices[""]
+            if "flux-2" in endpoint and not (min(wide, high) >= 512 and max(wide, high) <= 2048):
+                self._bad("value_error", "image_size", "edges from 512 to 2048")
+            if "quality" in fields and body.get("quality") not in prices:
+                self._bad("one_of", "quality", "not an allowed value")
+            if len(body.get("loras", [])) > 3 or not all("path" in one for one in body.get("loras", [])):
+                self._bad("value_error", "loras", "at most 3, each with a path")
+            return wide, high, self._price(prices, body, wide * high)
         across, down = (int(part) for part in str(body["aspect_ratio"]).split(":"))
         tier = str(body.get("resolution", ""))
         if tier not in prices:
@@ -132,6 +171,19 @@ class FalDouble(Double):
         edge = {"0.5K": 512, "1K": 1024, "2K": 2048, "4K": 4096, "": 1024}[tier]
         shape = math.sqrt(across / down)
         return round(edge * shape), round(edge / shape), prices[tier]
+
+    @staticmethod
+    def _price(prices: dict[str, str], body: dict[str, Any], pixels: int) -> str:
+        if "MP" not in prices:
+            return prices[str(body.get("quality", ""))]
+        # By started megapixel, of what goes in and of what comes out.
+        urls = body.get("image_urls", [])
+        inward = [cv2.imdecode(np.frombuffer(_data(url), np.uint8), cv2.IMREAD_UNCHANGED) for url in urls]
+        counted = [
+            pixels,
+            *(picture.shape[0] * picture.shape[1] for picture in inward if picture is not None),
+        ]
+        return str(Decimal(prices["MP"]) * sum(math.ceil(one / 1_000_000) for one in counted))
 
     def _status(self, name: str) -> tuple[int, Any, dict[str, str]]:
         job = self.jobs[name]
@@ -159,13 +211,14 @@ class FalDouble(Double):
             "width": wide,
             "height": high,
         }
-        return 200, {"images": [row], "seed": 1, "timings": {}}, {}
+        flags = {"has_nsfw_concepts": [True]} if job.fault == "refused_blackened" else {}
+        return 200, {"images": [row], "seed": 1, "timings": {}, **flags}, {}
 
     def _file(self, name: str) -> tuple[int, Any, dict[str, str]]:
         job = self.jobs[name]
         job.downloads += 1
         urls = job.body.get("image_urls") or [job.body.get("image_url")]
-        reference = base64.b64decode(urls[0].split(",", 1)[1]) if urls[0] else None
+        reference = _data(urls[0]) if urls[0] else None
         wide, high = (512, 512) if job.fault == "wrong_size" else (job.width, job.height)
         data = redrawn(reference, wide, high, job.digest, self.defect)
         if job.fault in ("truncated_picture", "truncated_json") and job.downloads == 1:
@@ -176,3 +229,7 @@ class FalDouble(Double):
 
     def _bad(self, kind: str, where: str, message: str) -> None:
         raise AnsweredError(422, {"detail": [{"loc": ["body", where], "msg": message, "type": kind}]})
+
+
+def _data(url: str) -> bytes:
+    return base64.b64decode(url.split(",", 1)[1])

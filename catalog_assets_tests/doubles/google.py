@@ -13,8 +13,15 @@ from typing import Any
 from catalog_assets_tests.doubles.pictures import Defect, redrawn
 from catalog_assets_tests.doubles.server import AnsweredError, Call, Double, FaultKind, Request
 
-TOKENS = {"1K": 1120, "2K": 1680, "4K": 4467}
-EDGES = {"1K": 1024, "2K": 2048, "4K": 4096}
+TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 4467}
+# Dollars per million tokens: text and pictures in, text out, pictures out.
+PRICES = {
+    "gemini-nano-banana-2.1": ("0.5", "3", "30"),
+    "gemini-3-pro-image": ("2", "12", "120"),
+    "gemini-3.1-flash-image": ("0.5", "3", "60"),
+}
+PRO_TOKENS = {"1K": 1120, "2K": 1120, "4K": 2000}
+EDGES = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
 RATIOS = {"1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9", "1:4", "4:1", "1:8", "8:1"}
 
 
@@ -37,7 +44,7 @@ class GoogleDouble(Double):
                 ),
             )
         model = re.fullmatch(r"/v1/models/([\w.\-]+):generateContent", request.path)
-        if not model or not model[1].startswith("gemini-nano-banana-2.1"):
+        if not model or model[1] not in PRICES:
             raise AnsweredError(404, _error(404, "NOT_FOUND", f"{request.path} is not found"))
         body = request.json()
         prompt, references, config = self._validate(body)
@@ -53,9 +60,11 @@ class GoogleDouble(Double):
             # 200, no candidates: only the prompt was read, and it is not billed.
             return 200, {"promptFeedback": {"blockReason": "SAFETY"}, "responseId": response_id}, {}
         tier = config["imageSize"]
-        image = 0 if fault == "refused_output" else TOKENS[tier]
+        tokens = PRO_TOKENS if "pro" in model[1] else TOKENS
+        image = 0 if fault == "refused_output" else tokens[tier]
         thoughts = 40
-        usd = (Decimal(text_in) * Decimal("0.5") + Decimal(thoughts) * 3 + Decimal(image) * 30) / 1_000_000
+        inward, words, outward = (Decimal(price) for price in PRICES[model[1]])
+        usd = (text_in * inward + thoughts * words + image * outward) / 1_000_000
         line = self.charge(request, usd.quantize(Decimal("0.000001"), ROUND_UP), response_id)
         if fault in ("dropped", "never"):
             return 0, None, {}
@@ -114,7 +123,9 @@ class GoogleDouble(Double):
             raise AnsweredError(503, _error(503, "UNAVAILABLE", f"The model is overloaded ({self.key})."))
 
     def _exhausted(self) -> dict[str, Any]:
-        body = _error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")
+        # The real text speaks of plan and billing for a limit per minute, too.
+        said = "You exceeded your current quota, please check your plan and billing details."
+        body = _error(429, "RESOURCE_EXHAUSTED", said)
         info = "type.googleapis.com/google.rpc.RetryInfo"
         body["error"]["details"] = [{"@type": info, "retryDelay": f"{self.retry_after}s"}]
         return body

@@ -21,7 +21,7 @@ GENERATE = {
 EDIT = (GENERATE - {"moderation"}) | {"input_fidelity"}
 OWN = {
     "prompt", "model", "n", "size", "response_format", "seed", "num_inference_steps", "guidance_scale",
-    "negative_prompt",
+    "negative_prompt", "lora",
 }  # fmt: skip
 # The vendor's own price list, written down apart from ours: dollars of output per (pixels up to, quality).
 FIVE = {"low": "0.0059", "medium": "0.0132", "high": "0.0527", "xhigh": "0.0937", "max": "0.2107"}
@@ -29,6 +29,8 @@ OUTPUT = {
     "gpt-image-2": {"low": "0.006", "medium": "0.053", "high": "0.211"},
     "gpt-image-2.5-flare": FIVE,
     "gpt-image-2.5-sunburst": FIVE,
+    "gpt-image-2.6-flare": FIVE | {"low": "0.0200", "medium": "0.0450"},
+    "gpt-image-2.6-sunburst": FIVE | {"low": "0.0200", "medium": "0.0450"},
     "gpt-image-1.5": {"low": "0.009", "medium": "0.034", "high": "0.133"},
 }
 
@@ -153,6 +155,8 @@ class OpenAIDouble(Double):
             if not image.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")):
                 self._bad("Invalid image file or mode for image 1.", "image")
         for mask in files.get("mask", []):
+            if self.profile == "sd-server" and mask[25] != 0:
+                self._bad("the mask is read as one grey channel", "mask")
             if mask[16:24] != images[0][16:24]:
                 self._bad("Invalid mask image: size does not match.", "mask")
 
@@ -186,10 +190,11 @@ class OpenAIDouble(Double):
         if self.profile not in ("openai", "azure"):
             return Decimal(0), {}
         dollars = Decimal(OUTPUT[str(fields["model"])][str(fields["quality"])])
-        out = int(dollars * 1_000_000 / 30)
+        rate = 32 if fields["model"] == "gpt-image-1.5" else 30
+        out = int(dollars * 1_000_000 / rate)
         text = len(str(fields["prompt"])) // 4
         image = 1100 * (len(files.get("image", [])) + len(files.get("image[]", [])))
-        usd = (Decimal(out) * 30 + Decimal(text) * 5 + Decimal(image) * 8) / 1_000_000
+        usd = (Decimal(out) * rate + Decimal(text) * 5 + Decimal(image) * 8) / 1_000_000
         usage = {
             "input_tokens": text + image,
             "input_tokens_details": {"text_tokens": text, "image_tokens": image},

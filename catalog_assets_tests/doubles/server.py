@@ -24,6 +24,7 @@ FaultKind = Literal[
     "quota",                  # no credit left
     "refused",                # by the prompt; not billed
     "refused_output",         # by the finished picture; billed
+    "refused_blackened",      # fal alone: 200, billed, with a black picture and a flag
     "server_error",           # 5xx, not billed
     "slow",                   # answers late
     "truncated_json",         # billed, the answer breaks off

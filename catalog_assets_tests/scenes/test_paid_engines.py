@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from catalog_assets.scenes.contract import EngineError, Reference
 from catalog_assets.scenes.engines.openai import OpenAIEngine
 from catalog_assets.scenes.models import model_table
+from catalog_assets.scenes.paid import StillRunningError
 from catalog_assets.scenes.picture import decode
 from catalog_assets.storage.store import sha256
 from catalog_assets_tests.doubles.fal import FalDouble
@@ -189,9 +192,9 @@ def test_a_wrong_base_address_is_named():
 def test_an_unknown_model_at_the_server_ends_the_engine():
     with (
         OpenAIDouble() as double,
-        pytest.raises(EngineError, match=r"does not know gpt-image-2\.6-flare") as caught,
+        pytest.raises(EngineError, match=r"does not know gpt-image-2\.5-flare-2026-09-08") as caught,
     ):
-        call("openai", double, "openai/gpt-image-2.6-flare")
+        call("openai", double, "openai/gpt-image-2.5-flare-2026-09-08")
     assert caught.value.ends_engine
 
 
@@ -279,3 +282,86 @@ def test_an_openai_answer_without_usage_is_booked_at_the_quote(tmp_path: Path):
     quote = reader.quote(request())
     reply = reader.read_reply(body, {}, quote)
     assert (reply.cost, reply.cost_basis) == (quote, "price table")
+
+
+HOSTED = [m.spec for m in model_table().models if m.engine in ("openai", "google", "fal") and m.locks]
+
+
+@pytest.mark.parametrize("spec", HOSTED)
+def test_every_model_of_the_table_draws_against_its_vendors_own_rules_and_price_list(spec: str):
+    vendor = spec.split("/")[0]
+    _, model = model_table().find(spec)
+    if spec.endswith(("gpt-image-1-mini", "chatgpt-image-latest", "gpt-image-1", "dall-e-3", "dall-e-2")):
+        pytest.skip("the double does not keep models that are gone")
+    mask = cv2.imencode(".png", np.zeros((96, 96, 4), np.uint8))[1].tobytes()
+    with DOUBLES[vendor]() as double:
+        engine = maker(environment(vendor, double.url, KEY))(spec)
+        asked = [{}] if model.edits and not model.needs_mask else []
+        if "plate" in model.locks:
+            asked.append({"lock": "plate", "references": ()})
+        if model.mask:
+            asked.append({"mask": mask})
+        if model.alpha:
+            asked.append({"alpha": True})
+        if model.lora:
+            asked[-1]["options"] = {
+                "loras": [{"path": "https://example.org/brand.safetensors", "scale": 1.0}]
+            }
+        for changes in asked:
+            request_ = request(**changes)
+            reply = engine.call(request_, lambda _: None)
+            assert decode(reply.data).shape[2] == 3
+            assert double.bill[-1].usd <= engine.quote(request_).usd, "a quote is a ceiling"
+            assert reply.cost.usd >= double.bill[-1].usd
+            if reply.cost_basis == "usage":
+                assert reply.cost.usd == double.bill[-1].usd
+
+
+def test_a_refusal_of_a_finished_picture_says_so_whatever_the_vendor():
+    for vendor in DOUBLES:
+        error = failure(vendor, "refused_output")
+        assert (error.kind, error.stage) == ("refused", "output")
+    error = failure("fal", "refused_blackened")
+    assert (error.kind, error.categories) == ("refused", ("nsfw",))
+    assert error.cost is not None
+    assert error.cost.usd == Decimal("0.06")
+
+
+def test_googles_limit_per_minute_is_not_taken_for_an_empty_purse():
+    error = failure("google", "rate_limited")
+    assert error.kind == "rate_limited"
+    assert error.retry_after == pytest.approx(0.05)
+    assert failure("google", "quota").kind == "out_of_credit"
+
+
+def test_a_job_at_fal_survives_a_wrong_key_and_is_fetched_with_the_right_one():
+    jobs: list[Any] = []
+    with FalDouble() as double:
+        first = maker(environment("fal", double.url, KEY))(SPECS["fal"]).call(request(), jobs.append)
+        with pytest.raises(StillRunningError, match="set the key it was sent with"):
+            maker(environment("fal", double.url, "another-key"))(SPECS["fal"]).resume(request(), jobs[0])
+        again = maker(environment("fal", double.url, KEY))(SPECS["fal"]).resume(request(), jobs[0])
+        assert (again.data, len(double.bill)) == (first.data, 1)
+        double.jobs.clear()
+        with pytest.raises(EngineError, match="no longer knows job") as lost:
+            maker(environment("fal", double.url, KEY))(SPECS["fal"]).resume(request(), jobs[0])
+        assert lost.value.kind == "unknown_outcome"
+
+
+def test_own_servers_get_masks_and_loras_in_their_own_manner():
+    mask = cv2.imencode(".png", np.zeros((96, 96, 4), np.uint8))[1].tobytes()
+    with OpenAIDouble(profile="sd-server") as double:
+        engine = maker({"OPENAI_BASE_URL": f"{double.url}/v1"})("sd-server/klein")
+        assert engine.call(request(mask=mask), lambda _: None).data
+    loras = [{"name": "brand", "path": "/loras/brand.safetensors", "scale": 1.0}]
+    with OpenAIDouble(profile="vllm-omni") as double:
+        engine = maker({"OPENAI_BASE_URL": f"{double.url}/v1"})("vllm-omni/klein")
+        asked = request(options={"loras": loras})
+        assert engine.call(asked, lambda _: None).data
+        assert engine.fields(asked, engine.check(asked))["extra_body"]["lora"] == json.dumps(loras[0])
+        with pytest.raises(EngineError, match="masks"):
+            engine.check(request(mask=mask))
+    with OpenAIDouble(profile="sglang") as double:
+        engine = maker({"OPENAI_BASE_URL": f"{double.url}/v1"})("sglang/klein")
+        with pytest.raises(EngineError, match="1 LoRAs"):
+            engine.check(request(options={"loras": loras}))

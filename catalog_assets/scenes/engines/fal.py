@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import httpx
 
-from catalog_assets.scenes.contract import EngineError, Money, SceneRequest
+from catalog_assets.scenes.contract import EngineError, SceneRequest
 from catalog_assets.scenes.engines.vendor import VendorEngine, seconds_of
-from catalog_assets.scenes.paid import Reply, Submitted
+from catalog_assets.scenes.paid import Reply, StillRunningError, Submitted
 from catalog_assets.scenes.picture import decode, media_type_of
 
 QUEUE = "https://queue.fal.run"
@@ -76,7 +76,13 @@ class FalEngine(VendorEngine):
         result = self._get_json(str(job["response_url"]), deadline, request_id)
         images = cast("list[dict[str, Any]]", result.get("images") or [])
         if not images:
-            self._fail("refused", "fal returned no picture.", request_id=request_id)
+            self._fail("refused", "fal returned no picture.", request_id=request_id, stage="output")
+        if any(cast("list[bool]", result.get("has_nsfw_concepts") or [])):
+            # FLUX and Qwen answer 200 with a blackened picture; it was drawn, so it is billed.
+            self._fail(
+                "refused", "fal's safety checker blackened the picture.", categories=("nsfw",),
+                stage="output", cost=self.quote(request), request_id=request_id,
+            )  # fmt: skip
         data = self._picture(request, str(images[0]["url"]), deadline, request_id)
         facts = {"seed": result.get("seed"), "endpoint_seconds": result.get("timings")}
         return Reply(data, media_type_of(data), self.quote(request), request_id=request_id, details=facts)
@@ -179,14 +185,26 @@ class FalEngine(VendorEngine):
             return
         status = answer.status_code
         request_id = request_id or answer.headers.get("x-fal-request-id")
+        said_so = answer.headers.get("x-fal-retryable") or answer.headers.get("x-fal-needs-retry") or ""
+        retryable = said_so.lower() in ("true", "1")
         try:
             detail: Any = cast("dict[str, Any]", answer.json()).get("detail", "")
         except (ValueError, AttributeError):
             detail = answer.text
         if isinstance(detail, list) and detail:
             first = cast("dict[str, Any]", detail[0])
-            raise self._job_error(str(first.get("type", "")), str(first.get("msg", "")), request_id)
+            raise self._job_error(
+                str(first.get("type", "")), str(first.get("msg", "")), request_id, retryable
+            )
         said = str(detail)
+        if paid and status in (401, 403):
+            # The job is accepted and its picture paid for: whoever has the right key may still fetch it.
+            raise StillRunningError(
+                f"fal does not hand out job {request_id} to the key in FAL_KEY ({status}); "
+                "set the key it was sent with and run again."
+            )
+        if paid and status == 404:
+            self._fail("unknown_outcome", f"fal no longer knows job {request_id}.", request_id=request_id)
         if status in (402, 403) and ("balance" in said.lower() or "locked" in said.lower()):
             self._fail("out_of_credit", "fal has no credit left; top up the account.", request_id=request_id)
         if status in (401, 403):
@@ -200,17 +218,19 @@ class FalEngine(VendorEngine):
             )  # fmt: skip
         if status >= 500:
             self._fail("transient", f"fal answered {status}: {said}", request_id=request_id)
-        raise self._job_error(str(answer.headers.get("x-fal-error-type", "")), said, request_id)
+        raise self._job_error(str(answer.headers.get("x-fal-error-type", "")), said, request_id, retryable)
 
-    def _job_error(self, kind: str, said: str, request_id: str | None) -> EngineError:
-        # fal bills a failed job only where a runner has spent time on it, and says so nowhere; its own
-        # accounts show refusals and validation errors as free.
+    def _job_error(
+        self, kind: str, said: str, request_id: str | None, retryable: bool = False
+    ) -> EngineError:
+        # fal bills a failed job only where a runner has spent time on it, and says so nowhere. A refusal of
+        # the finished picture therefore counts as maybe billed, one of the request as free.
         if kind in REFUSALS:
             return self._error(
                 "refused", f"fal refused the picture ({kind}).", categories=(kind,), request_id=request_id,
-                stage="output" if kind == "no_media_generated" else "input", cost=Money(),
+                stage="output" if kind == "no_media_generated" else "input",
             )  # fmt: skip
-        if kind in GONE_WRONG_AT_FAL:
+        if kind in GONE_WRONG_AT_FAL or retryable:
             return self._error("transient", f"fal's job failed ({kind}).", request_id=request_id)
         return self._error(
             "bad_input", f"fal refused the request ({kind or 'no type'}): {said}", request_id=request_id

@@ -133,13 +133,16 @@ class GoogleEngine(VendorEngine):
 
     def _translate(self, error: Any) -> EngineError:
         status, name, said = int(error.code or 0), str(error.status or ""), str(error.message or "")
-        if status == 429 and "quota" in said.lower() and "billing" in said.lower():
-            return self._error(
-                "out_of_credit", "Google reports the quota as used up; check plan and billing."
-            )
         if status == 429:
             headers = getattr(getattr(error, "response", None), "headers", None) or {}
             wait = seconds_of(headers.get("retry-after")) or _retry_delay(error)
+            # The words "quota" and "billing" stand in both texts. A limit per minute says when to come
+            # again and names itself; what is used up for the day or for good does not.
+            spent = "quota" in said.lower() and "billing" in said.lower()
+            if "PerDay" in str(error.details) or (spent and wait is None):
+                return self._error(
+                    "out_of_credit", "Google reports the quota as used up; check plan and billing."
+                )
             return self._error("rate_limited", "Google asks to slow down.", retry_after=wait)
         if status in (401, 403) or "API key not valid" in said or "API_KEY_INVALID" in str(error.details):
             return self._error(

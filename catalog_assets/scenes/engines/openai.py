@@ -41,7 +41,7 @@ class OpenAIEngine(VendorEngine):
                 ends_engine=True,
             )
         if self.engine.family == "self-hosted":
-            allowed = {"negative_prompt", "guidance_scale", "num_inference_steps"}
+            allowed = {"negative_prompt", "guidance_scale", "num_inference_steps", "loras"}
         else:
             allowed = {"complexity"} if self.model.complexity else set[str]()
         foreign = sorted(set(request.options) - allowed)
@@ -66,7 +66,8 @@ class OpenAIEngine(VendorEngine):
                     for number, reference in enumerate(request.references, 1)
                 ]  # fmt: skip
                 if request.mask is not None:
-                    fields["mask"] = ("mask.png", request.mask, "image/png")
+                    mask = _grey_mask(request.mask) if self.model.sends == "sd-server" else request.mask
+                    fields["mask"] = ("mask.png", mask, "image/png")
                 images = client.images.with_raw_response
                 raw = images.edit(image=files if len(files) > 1 else files[0], **fields)
             else:
@@ -265,9 +266,15 @@ def _own_server(kind: str, fields: dict[str, Any], request: SceneRequest) -> dic
     """Fields as vLLM-Omni, SGLang and sd-server read them: seeds and steps at the top level or in the prompt.
 
     SGLang answers with a URL it may not be able to serve unless ``b64_json`` is asked for; sd-server reads
-    its sampling settings only from a tag inside the prompt.
+    its sampling settings only from a tag inside the prompt. vLLM-Omni takes one LoRA, in a form as a JSON
+    string (the SDK would flatten an object into fields of its own).
     """
     extra: dict[str, Any] = dict(request.options)
+    loras = cast("list[dict[str, Any]]", extra.pop("loras", None) or [])
+    if loras and kind == "vllm-omni":
+        extra["lora"] = json.dumps(loras[0]) if request.references else loras[0]
+    elif loras:
+        extra["lora"] = loras
     if request.seed is not None:
         extra["seed"] = request.seed
     fields["response_format"] = "b64_json"
@@ -279,6 +286,20 @@ def _own_server(kind: str, fields: dict[str, Any], request: SceneRequest) -> dic
     if settings:
         fields["prompt"] += f"<sd_cpp_extra_args>{json.dumps(settings)}</sd_cpp_extra_args>"
     return fields
+
+
+def _grey_mask(mask: bytes) -> bytes:
+    """A mask as sd-server reads it: one grey channel, white where the picture may change.
+
+    OpenAI's masks say the same with alpha 0; sd-server would read their colours instead.
+    """
+    import cv2
+    import numpy as np
+
+    pixels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return mask
+    return cv2.imencode(".png", 255 - pixels[..., 3])[1].tobytes()
 
 
 def _pace(headers: Mapping[str, str]) -> Pace:

@@ -101,7 +101,7 @@ class OpenAIBatches:
         drawn, waiting = 0, 0
         failed: dict[str, str] = {}
         running: set[str] = set()
-        for request, candidate, job in self._open():
+        for request, candidate, job, quote in self._open():
             if job["batch_tag"] in running:
                 waiting += 1
                 continue
@@ -111,7 +111,7 @@ class OpenAIBatches:
                 running.add(str(job["batch_tag"]))
                 waiting += 1
             except EngineError as error:
-                self.purchases.settle_failure(request, candidate, error, Money())
+                self.purchases.settle_failure(request, candidate, error, Money(quote.usd * DISCOUNT))
                 failed[f"{request.sku}/{request.scene}"] = str(error)
             else:
                 self.purchases.store_reply(request, candidate, reply)
@@ -168,7 +168,7 @@ class OpenAIBatches:
             "custom_id": ready.reservation.intent.id, "method": "POST", "url": endpoint, "body": body,
         }  # fmt: skip
 
-    def _open(self) -> Iterator[tuple[SceneRequest, Candidate, Mapping[str, Any]]]:
+    def _open(self) -> Iterator[tuple[SceneRequest, Candidate, Mapping[str, Any], Money]]:
         for attempt in self.purchases.ledger.attempts():
             job = cast("dict[str, Any]", (attempt.submitted or {}).get("job") or {})
             if "batch_tag" not in job or attempt.outcome is not None:
@@ -180,7 +180,13 @@ class OpenAIBatches:
             candidate = next((c for c in found if c.intent == attempt.intent["intent"]), None)
             if candidate is not None:
                 width, height = cast("list[int]", candidate.request["size"][:2])
-                yield SceneRequest(sku, scene, candidate.request["prompt"], width, height), candidate, job
+                quote = Money(Decimal(attempt.intent["quote_usd"]))
+                yield (
+                    SceneRequest(sku, scene, candidate.request["prompt"], width, height),
+                    candidate,
+                    job,
+                    quote,
+                )
 
 
 def fetch(engine: OpenAIEngine, job: Mapping[str, Any]) -> Reply:

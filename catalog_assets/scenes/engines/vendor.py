@@ -126,6 +126,8 @@ class VendorEngine:
             lacks.append("masks")
         if request.mask is not None and not request.references:
             lacks.append("a mask without the picture it belongs to")
+        if request.mask is None and model.needs_mask:
+            lacks.append("a picture without a mask")
         if request.alpha and not model.alpha:
             lacks.append("transparent backgrounds")
         if request.options.get("loras") and len(request.options["loras"]) > model.lora:
