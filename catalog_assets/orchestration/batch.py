@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.memory import give_back, share_heaps
 from catalog_assets.stages.stage import Stage, Step, perform
 
 Observer = Callable[[str, Step], None]
@@ -67,12 +68,15 @@ def run_batch(stage: Stage, line: Line, skus: Sequence[str]) -> Outcome:
     """Take a batch through a stage, ``stage.threads`` SKUs at a time; one bad SKU stops no other."""
     outcome = Outcome()
     started = time.perf_counter()
+    share_heaps(line.settings.workers)
     line.prepare(skus)
     tell = _observer.get()
     with ThreadPoolExecutor(stage.threads(line), thread_name_prefix=stage.name) as pool:
         for future in as_completed([pool.submit(perform, stage, line, sku) for sku in skus]):
             step = future.result()
             outcome.steps[step.record.sku] = step
+            if not step.unchanged:
+                give_back()
             if tell:
                 tell(stage.name, step)
     outcome.steps = {sku: outcome.steps[sku] for sku in skus}

@@ -13,6 +13,7 @@ from catalog_assets.catalogue.inventory import FileStat, Inventory
 from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
 from catalog_assets.catalogue.snapshot import Entry, Snapshot, Snapshots
 from catalog_assets.settings import Settings
+from catalog_assets.stages.memory import give_back
 from catalog_assets.stages.turns import Turns
 from catalog_assets.storage.manifest import Manifest
 from catalog_assets.storage.store import Store
@@ -162,4 +163,6 @@ class Line:
         from catalog_assets.weights import matte_session
 
         with _predictor_lock:
-            return matte_session(self.settings.matte_model)
+            session = matte_session(self.settings.matte_model, callers=self.settings.workers)
+        give_back()  # reading the weights needs twice their size for a moment
+        return session

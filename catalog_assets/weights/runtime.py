@@ -32,6 +32,9 @@ def new_rembg_session(name: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # The arena keeps every answer's scratch memory for ever and once per thread that asks: 1.5 GB for two
+    # threads of u2net against 0.6 GB without, at the same speed.
+    options.enable_cpu_mem_arena = False
     return new_session(name, sess_opts=options)
 
 
