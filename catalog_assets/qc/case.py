@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -186,8 +186,30 @@ class Case:
             unit=unit,
             message=message,
             remedy="" if passed else remedy,
-            box=box,
+            box=box if passed or box is not None else self.product_box,
         )
+
+    def judged(self, rule: str, readings: Sequence[Reading]) -> Finding:
+        """The finding of a rule with several sub-measures: the one that uses up most of its limit speaks."""
+        top = max(readings, key=lambda r: r.use)
+        finding = self.finding(
+            rule, top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
+        )
+        return replace(finding, uses={r.unit: float(r.use) for r in readings})
+
+    @cached_property
+    def product_box(self) -> Box:
+        """Where the product is, picture px; the whole frame where it was not found."""
+        width, height = self.size
+        if self.match is None:
+            return (0, 0, width, height)
+        x0, y0, x1, y1 = self.cut.box
+        corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
+        placed = corners @ self.match.transform[:, :2].T + self.match.transform[:, 2]
+        low, high = np.floor(placed.min(axis=0)), np.ceil(placed.max(axis=0))
+        a, b = (int(np.clip(v, 0, m)) for v, m in zip(low, (width, height), strict=True))
+        c, d = (int(np.clip(v, 0, m)) for v, m in zip(high, (width, height), strict=True))
+        return (a, b, c, d)
 
     def unmeasured(
         self, rule: str, why: str, remedy: str = "", *, unit: str = "", limit: float | None = None
@@ -202,6 +224,7 @@ class Case:
             unit=unit,
             message=why,
             remedy=remedy or "Look at the picture beside the photo and approve it or send it back.",
+            box=self.product_box,
         )
 
 
@@ -219,8 +242,3 @@ class Reading:
     message: str
     remedy: str = ""
     box: Box | None = None
-
-
-def worst(readings: Sequence[Reading]) -> Reading:
-    """The reading nearest to, or furthest beyond, its limit."""
-    return max(readings, key=lambda r: r.use)

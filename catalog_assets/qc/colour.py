@@ -14,7 +14,7 @@ import numpy as np
 
 from catalog_assets.imaging.colour import delta_e, to_lab
 from catalog_assets.qc.alignment import AlignedPair, Floats, Light, Mask, bounding_box, light_of
-from catalog_assets.qc.case import Case, Reading, worst
+from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Finding
 
 _COLOURS = 6
@@ -83,12 +83,7 @@ def colour(case: Case) -> list[Finding]:
             )
         )
     readings.extend(_light_readings(case, pair))
-    top = worst(readings)
-    return [
-        case.finding(
-            "colour", top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
-        )
-    ]
+    return [case.judged("colour", readings)]
 
 
 def _seen_through(case: Case, pair: AlignedPair) -> Finding:

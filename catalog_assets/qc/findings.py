@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -45,7 +45,8 @@ class Finding:
 
     ``measured`` is None when the rule could not be measured; then ``passed`` is False and the verdict can
     at best be ``review``. ``box`` is ``(x0, y0, x1, y1)`` in pixels of the checked picture, end exclusive.
-    ``message`` says what was seen and ``remedy`` what to do, both in a merchandiser's words.
+    ``message`` says what was seen and ``remedy`` what to do, both in a merchandiser's words. ``uses``: every
+    sub-measure of the rule by its unit, as a multiple of its limit (above 1 fails); the worst one speaks.
     """
 
     rule: str
@@ -58,6 +59,7 @@ class Finding:
     remedy: str = ""
     box: Box | None = None
     subject: str = ""
+    uses: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
     @property
     def check(self) -> str:
@@ -77,6 +79,7 @@ class Finding:
             "box": list(self.box) if self.box else None,
             "message": self.message,
             "remedy": self.remedy,
+            **({"uses": {k: round(v, 3) for k, v in self.uses.items()}} if self.uses else {}),
             **({"subject": self.subject} if self.subject else {}),
         }
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import Bytes, Mask, bounding_box, resample, scale_of
-from catalog_assets.qc.case import Case, Reading, worst
+from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.shadow import shadow_of
 
@@ -167,19 +167,7 @@ def margins(case: Case, placement: Placement) -> list[Finding]:
                 "Centre the product.",
             )
         )
-    top = worst(readings)
-    return [
-        case.finding(
-            "margins",
-            top.use <= 1,
-            top.measured,
-            top.limit,
-            top.unit,
-            top.message,
-            top.remedy,
-            _clip(placement.box, case.size),
-        )
-    ]
+    return [case.judged("margins", readings)]
 
 
 def background(case: Case, placement: Placement) -> list[Finding]:
@@ -220,12 +208,7 @@ def background(case: Case, placement: Placement) -> list[Finding]:
             _scaled(where, 1 / placement.scale, case.size),
         )
     )
-    top = worst(readings)
-    return [
-        case.finding(
-            "background", top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
-        )
-    ]
+    return [case.judged("background", readings)]
 
 
 def _edge_readings(

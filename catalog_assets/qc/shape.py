@@ -19,13 +19,12 @@ from catalog_assets.qc.alignment import (
     AlignedPair,
     Floats,
     Mask,
-    bounding_box,
     chain,
     fill_in,
     invert,
     to_linear_float,
 )
-from catalog_assets.qc.case import Case, Reading, worst
+from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.registration import hint_shift, stretch_of
 from catalog_assets.qc.shadow import shadow_of
@@ -57,7 +56,7 @@ def geometry(case: Case) -> list[Finding]:
                 "",
                 "The product is mirrored: left and right are swapped.",
                 "Draw the scene again; print and handles must be on the photo's side.",
-                _product_box(case),
+                case.product_box,
             )
         ]
     pair = case.pair(_SIDE)
@@ -73,7 +72,7 @@ def geometry(case: Case) -> list[Finding]:
             "% stretch",
             f"The product is stretched by {stretch:.1f} % along one direction (allowed {limits.anisotropy:g} %).",
             "Keep width and height in the photo's proportion.",
-            _product_box(case),
+            case.product_box,
         )
     )
     readings.append(
@@ -99,21 +98,10 @@ def geometry(case: Case) -> list[Finding]:
                 "% of the diagonal from the noted place",
                 f"The product stands {shift:.1f} % of its diagonal away from where it was placed.",
                 "Place the product again, with its shadow.",
-                _product_box(case),
+                case.product_box,
             )
         )
-    top = worst(readings)
-    return [
-        case.finding(
-            "geometry", top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
-        )
-    ]
-
-
-def _product_box(case: Case) -> Box | None:
-    pair = case.pair(_SIDE)
-    box = bounding_box(pair.alpha > 0.1)
-    return pair.to_picture_box(box, case.size) if box else None
+    return [case.judged("geometry", readings)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +288,7 @@ def silhouette(case: Case) -> list[Finding]:
                 pair.to_picture_box(box, case.size) if box else None,
             )
         )
-    top = worst(readings)
-    return [
-        case.finding(
-            "silhouette", top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
-        )
-    ]
+    return [case.judged("silhouette", readings)]
 
 
 def _rim(pair: AlignedPair) -> Mask:

@@ -1,0 +1,200 @@
+"""From checked pictures to power: limits derived on one half of the pictures, recall stated on the other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Row = Mapping[str, Any]
+
+PER_RULE, PER_PICTURE = 0.02, 0.05
+"""False alarms allowed per rule and per picture."""
+
+_LOWER_IS_WORSE = {"product_found", "sharpness", "compression", "resolution"}
+
+
+def use_of(finding: Mapping[str, Any]) -> float:
+    """How much of its limit a finding (its JSON) uses: above 1 fails."""
+    uses = finding.get("uses")
+    use = max(uses.values()) if uses else _plain_use(finding)
+    return min(use, 1.0) if finding["passed"] else max(use, 1.0001)
+
+
+def _plain_use(finding: Mapping[str, Any]) -> float:
+    measured, limit = finding["measured"], finding["limit"]
+    if isinstance(limit, list):
+        middle, half = (limit[0] + limit[1]) / 2, (limit[1] - limit[0]) / 2
+        return abs(measured - middle) / max(half, 1e-6)
+    if not isinstance(measured, int | float) or not isinstance(limit, int | float):
+        return 0.0 if finding["passed"] else 2.0
+    if finding["rule"] in _LOWER_IS_WORSE and "photo" not in finding["unit"]:
+        return limit / max(measured, 1e-3)
+    return measured / limit if limit else float(measured)
+
+
+def roc_area(bad: Sequence[float], good: Sequence[float]) -> float | None:
+    """Probability that a defect scores above an honest picture (Mann and Whitney 1947)."""
+    if not bad or not good:
+        return None
+    a, b = np.array(bad)[:, None], np.array(good)[None]
+    return round(float(((a > b) + 0.5 * (a == b)).mean()), 3)
+
+
+def thresholds(honest: Sequence[Row]) -> dict[str, float]:
+    """Per rule the multiple of today's limit that keeps false alarms within the allowance on these pictures."""
+    rules = sorted({rule for row in honest for rule in row["use"]})
+    found = {
+        rule: max(float(np.quantile([r["use"].get(rule, 0.0) for r in honest], 1 - PER_RULE)), 1e-3)
+        for rule in rules
+    }
+    scores = [score(row, found) for row in honest]
+    common = max(1.0, float(np.quantile(scores, 1 - PER_PICTURE)))
+    return {rule: value * common for rule, value in found.items()}
+
+
+def score(row: Row, limits: Mapping[str, float]) -> float:
+    """The worst use of the picture's rules under other limits; above 1 is caught."""
+    return max((use / limits.get(rule, 1.0) for rule, use in row["use"].items()), default=0.0)
+
+
+def caught(row: Row) -> bool:
+    """Whether the picture does not pass at the shipped limits."""
+    return row["verdict"] != "pass"
+
+
+def summary(
+    rows: Sequence[Row], order: Sequence[str], rules_of: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Everything the JSON holds."""
+    honest = [r for r in rows if r["family"] == "honest"]
+    planted = [r for r in rows if r["family"] != "honest"]
+    derive, held = _half(honest, 0), _half(honest, 1)
+    limits = thresholds(derive)
+    families: dict[str, Any] = {}
+    for name in order:
+        mine = [r for r in planted if r["family"] == name]
+        if mine:
+            families[name] = _family(mine, honest, held, limits, rules_of[name])
+    return {
+        "honest_pictures": len(honest),
+        "planted_pictures": len(planted),
+        "sources": _count(rows, "source"),
+        "scenes": sum(r["scene"] for r in rows),
+        "shipped_limits": {
+            "false_alarms_per_picture": _share([caught(r) for r in honest]),
+            "false_alarms_per_picture_held_out": _share([caught(r) for r in held]),
+            "false_alarms_per_rule": _alarms(honest),
+        },
+        "derived_limits": {
+            "multiple_of_shipped": {k: round(v, 3) for k, v in limits.items()},
+            "false_alarms_per_picture_held_out": _share([score(r, limits) > 1 for r in held]),
+            "false_alarms_per_rule_held_out": {
+                rule: _share([r["use"].get(rule, 0.0) > limit for r in held])
+                for rule, limit in limits.items()
+            },
+        },
+        "unmeasured_counted_as_pass": sum(bool(r["unmeasured"]) and r["verdict"] == "pass" for r in rows),
+        "families": families,
+        "roc_area_per_rule": {
+            rule: roc_area(
+                [r["use"].get(rule, 0.0) for r in planted if rule in rules_of[r["family"]]],
+                [r["use"].get(rule, 0.0) for r in honest],
+            )
+            for rule in sorted({rule for r in rows for rule in r["use"]})
+        },
+        **_cost(honest),
+    }
+
+
+def _family(
+    mine: Sequence[Row],
+    honest: Sequence[Row],
+    held: Sequence[Row],
+    limits: Mapping[str, float],
+    rules: Sequence[str],
+) -> dict[str, Any]:
+    by: dict[str, int] = defaultdict(int)
+    for row in mine:
+        for rule in row["failed"]:
+            by[rule] += 1
+    test = _half(mine, 1)
+    return {
+        "pictures": len(mine),
+        "recall": _by_severity(mine, caught),
+        "recall_held_out": _by_severity(test, caught),
+        "recall_by_its_rules": _by_severity(mine, lambda r: bool(set(r["failed"]) & set(rules))),
+        "recall_derived_limits_held_out": _by_severity(test, lambda r: score(r, limits) > 1),
+        "roc_area": roc_area([score(r, limits) for r in mine], [score(r, limits) for r in honest]),
+        "caught_by": dict(sorted(by.items(), key=lambda pair: -pair[1])[:4]),
+    }
+
+
+def _by_severity(rows: Sequence[Row], test: Any) -> list[float | None]:
+    return [_share([test(r) for r in rows if r["severity"] == s]) for s in range(4)]
+
+
+def _half(rows: Sequence[Row], which: int) -> list[Row]:
+    return [r for r in rows if r["number"] % 2 == which]
+
+
+def _share(flags: Sequence[bool]) -> float | None:
+    return round(float(np.mean(flags)), 4) if flags else None
+
+
+def _count(rows: Sequence[Row], key: str) -> dict[str, int]:
+    values = [r[key] for r in rows]
+    return {value: values.count(value) for value in sorted(set(values))}
+
+
+def _alarms(honest: Sequence[Row]) -> dict[str, float]:
+    rules = sorted({rule for row in honest for rule in row["failed"]})
+    return {rule: _share([rule in r["failed"] for r in honest]) or 0.0 for rule in rules}
+
+
+def _cost(honest: Sequence[Row]) -> dict[str, Any]:
+    if not honest:
+        return {}
+    timing: dict[str, list[float]] = defaultdict(list)
+    for row in honest:
+        for name, ms in row["timings"].items():
+            timing[name].append(ms)
+    return {
+        "cpu_seconds_per_picture": round(float(np.mean([r["seconds"] for r in honest])), 2),
+        "megapixels": round(float(np.mean([r["megapixels"] for r in honest])), 2),
+        "ms_per_measure": {k: round(float(np.mean(v)), 1) for k, v in timing.items()},
+    }
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The table of ``docs/qc.md``."""
+    shipped, derived = report["shipped_limits"], report["derived_limits"]
+    alarms = ", ".join(f"{k} {v:.1%}" for k, v in shipped["false_alarms_per_rule"].items()) or "none"
+    lines = [
+        f"{report['honest_pictures']} honest and {report['planted_pictures']} spoiled pictures. At the shipped "
+        f"limits {shipped['false_alarms_per_picture']:.1%} of the honest pictures do not pass (by rule: {alarms}).",
+        f"With limits derived from one half of the pictures, the other half has "
+        f"{derived['false_alarms_per_picture_held_out']:.1%} false alarms.",
+        "",
+        "| family | pictures | recall at severity 1, 2, 3, 4 | held-out half | derived limits, held-out half "
+        "| ROC area | caught by |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in report["families"].items():
+        cells = [
+            " ".join("–" if r is None else f"{r:.2f}" for r in row[key])
+            for key in ("recall", "recall_held_out", "recall_derived_limits_held_out")
+        ]
+        by = ", ".join(f"{k} {v}" for k, v in row["caught_by"].items())
+        area = "–" if row["roc_area"] is None else f"{row['roc_area']:.3f}"
+        lines.append(f"| {name} | {row['pictures']} | {' | '.join(cells)} | {area} | {by} |")
+    if "cpu_seconds_per_picture" in report:
+        parts = ", ".join(f"{k} {v:.0f}" for k, v in report["ms_per_measure"].items() if v >= 1)
+        lines += [
+            "",
+            f"{report['cpu_seconds_per_picture']} CPU seconds per picture of {report['megapixels']} megapixels, "
+            f"reading included; wall milliseconds by measure: {parts}.",
+        ]
+    return "\n".join(lines)
