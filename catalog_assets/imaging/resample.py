@@ -8,9 +8,11 @@ Coordinates are pixel-centre indices, the convention of ``cv2.warpAffine``: ``x'
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -126,22 +128,53 @@ def place(rgba: NDArray[np.uint8], scale: float, tx: float, ty: float, width: in
     turned = np.ascontiguousarray(tall.transpose(1, 0, 2)).reshape(w_in, -1)
     wide = np.asarray(across @ turned).reshape(x1 - x0, y1 - y0, 4)
     out = np.ascontiguousarray(wide.transpose(1, 0, 2), dtype=np.float32)
-    alpha = np.clip(out[..., 3], 0.0, 1.0)
-    alpha[alpha >= SOLID] = 1.0
-    alpha[alpha < 1 / 1020] = 0.0
-    # Overshoot of the kernel may not make a pixel brighter than full coverage allows.
-    out[..., :3] = np.clip(out[..., :3], 0.0, alpha[..., None])
-    out[..., 3] = alpha
-    return Placed(out, x0, y0, ((scale, 0.0, tx), (0.0, scale, ty)))
+    return Placed(_bounded(out), x0, y0, ((scale, 0.0, tx), (0.0, scale, ty)))
 
 
 def reproject(rgba: NDArray[np.uint8], transform: Transform, width: int, height: int) -> Placed:
-    """:func:`place` from a stored transform.
+    """:func:`place` from a stored transform; a slightly turned product is scaled first, then turned.
 
     Raises:
-        ValueError: the transform is not an upright similarity (equal positive scale, no shear or rotation).
+        ValueError: the transform is no similarity (equal scale both ways, no shear, no mirror image).
     """
     (a, b, tx), (c, d, ty) = transform
-    if b != 0 or c != 0 or a != d or a <= 0:
-        raise ValueError("the transform is not an upright scale and shift")
-    return place(rgba, a, tx, ty, width, height)
+    if b == 0 and c == 0 and a == d and a > 0:
+        return place(rgba, a, tx, ty, width, height)
+    if abs(a - d) > 1e-9 or abs(b + c) > 1e-9 or a <= 0:
+        raise ValueError("the transform is not a scale, turn and shift")
+    return _turned(rgba, transform, width, height)
+
+
+def _turned(rgba: NDArray[np.uint8], transform: Transform, width: int, height: int) -> Placed:
+    """Scale upright without aliasing, then turn with a cubic kernel; both in linear light, premultiplied."""
+    (a, b, tx), (c, d, ty) = transform
+    scale = math.hypot(a, c)
+    bx0, by0, bx1, by1 = alpha_box(rgba[..., 3], threshold=0)
+    pad = 4.0 + 2 * scale
+    whole = (math.ceil(scale * (bx1 - bx0) + 2 * pad), math.ceil(scale * (by1 - by0) + 2 * pad))
+    upright = place(rgba, scale, pad - scale * bx0, pad - scale * by0, *whole)
+    # Upright pixel p = scale·x + shift, so picture = turn·(p − shift) + (tx, ty).
+    turn = np.array([[a, b], [c, d]]) / scale
+    shift = np.array([pad - scale * bx0, pad - scale * by0])
+    moved = np.column_stack([turn, np.array([tx, ty]) - turn @ shift])
+    h, w = upright.rgba.shape[:2]
+    corners = np.array([[0, 0], [w, 0], [0, h], [w, h]], np.float64) + np.array([upright.x0, upright.y0])
+    spread = corners @ turn.T + moved[:, 2]
+    x0, y0 = np.maximum(np.floor(spread.min(axis=0)).astype(int) - 1, 0)
+    x1, y1 = np.minimum(np.ceil(spread.max(axis=0)).astype(int) + 2, [width, height])
+    if x1 <= x0 or y1 <= y0:
+        raise ValueError("the product lies wholly outside the picture")
+    moved[:, 2] += turn @ np.array([upright.x0, upright.y0]) - np.array([x0, y0])
+    out = cv2.warpAffine(upright.rgba, moved, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_CUBIC)
+    return Placed(_bounded(np.asarray(out, np.float32)), int(x0), int(y0), transform)
+
+
+def _bounded(rgba: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Coverage in [0, 1] with whole pixels whole, and no colour brighter than its coverage allows."""
+    alpha = np.clip(rgba[..., 3], 0.0, 1.0)
+    alpha[alpha >= SOLID] = 1.0
+    alpha[alpha < 1 / 1020] = 0.0
+    # Overshoot of the kernel may not make a pixel brighter than full coverage allows.
+    rgba[..., :3] = np.clip(rgba[..., :3], 0.0, alpha[..., None])
+    rgba[..., 3] = alpha
+    return rgba

@@ -20,6 +20,8 @@ CHECK_OF_RULE: dict[str, str] = {
     "silhouette": "product_identity",
     "duplicate": "product_identity",
     "certificate": "product_identity",
+    "placement": "product_identity",
+    "second_product": "product_identity",
     "label_text": "label_and_logo",
     "label_pixels": "label_and_logo",
     "logo": "label_and_logo",
