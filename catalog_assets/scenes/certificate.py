@@ -108,7 +108,7 @@ def make_certificate(
         colour and lightness) and ``seal`` (hash over everything else, so that a changed certificate is noticed).
 
     Raises:
-        ValueError: the transform is not an upright scale and shift, or puts the product outside the picture.
+        ValueError: the transform is no similarity, or puts the product outside the picture.
     """
     product = reproject(cutout_rgba, transform, rgb.shape[1], rgb.shape[0])
     found = _measure(rgb, product, mask_erode_px)

@@ -39,7 +39,7 @@ LOCK_VERSION = "1"
 SECOND = 0.62
 """Confidence from which a second likeness counts as a second product."""
 
-GHOST_LIMIT = 2.0
+GHOST_LIMIT = 1.0
 """L* per pixel of a step running along the outline that nothing explains; below it no double contour shows."""
 
 REACH = 0.006
