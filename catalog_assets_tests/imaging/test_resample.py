@@ -59,5 +59,23 @@ def test_an_empty_cutout_and_a_product_outside_the_frame_are_refused():
         place(np.zeros((10, 10, 4), np.uint8), 1.0, 0, 0, 100, 100)
     with pytest.raises(ValueError, match="outside"):
         place(drawn_box(), 1.0, 5000, 0, 100, 100)
-    with pytest.raises(ValueError, match="upright"):
-        reproject(drawn_box(), ((1.0, 0.1, 0.0), (-0.1, 1.0, 0.0)), 100, 100)
+    with pytest.raises(ValueError, match="scale, turn and shift"):
+        reproject(drawn_box(), ((1.0, 0.1, 0.0), (0.1, 1.0, 0.0)), 100, 100)
+
+
+def test_a_slightly_turned_product_lands_where_the_transform_says():
+    turn = np.deg2rad(3.0)
+    a, b = 0.5 * np.cos(turn), 0.5 * np.sin(turn)
+    placed = reproject(drawn_box(), ((a, -b, 60.0), (b, a, 40.0)), 320, 320)
+    ys, xs = np.nonzero(placed.alpha > 0.5)
+    box = np.array([[40, 40], [339, 40], [40, 439], [339, 439]], float)
+    wanted = box @ np.array([[a, b], [-b, a]]) + [60, 40]
+    assert (
+        np.abs(np.array([xs.min(), xs.max()]) + placed.x0 - [wanted[:, 0].min(), wanted[:, 0].max()]).max()
+        < 1
+    )
+    assert (
+        np.abs(np.array([ys.min(), ys.max()]) + placed.y0 - [wanted[:, 1].min(), wanted[:, 1].max()]).max()
+        < 1
+    )
+    assert abs(float((placed.alpha > 0.5).sum()) - 300 * 400 / 4) < 150

@@ -136,7 +136,7 @@ def test_remains_of_the_models_product_are_measured_as_a_second_contour():
     assert ghost_of(collage, product) > GHOST_LIMIT
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     x=st.floats(-0.2, 0.2), y=st.floats(-0.08, 0.08), scale=st.floats(0.87, 1.12), turn=st.floats(-4.5, 4.5)
 )
