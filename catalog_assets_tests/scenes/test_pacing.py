@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from catalog_assets.scenes.contract import EngineError
@@ -79,6 +82,44 @@ def test_headers_teach_the_limit_and_a_429_lowers_it_until_they_prove_right():
     for _ in range(10):
         of.learn(Pace(images_per_minute=50))
     assert of.images_per_minute == 50
+
+
+def test_those_who_wait_go_faster_as_soon_as_a_header_says_so():
+    of = Limiter(images_per_minute=2)
+    left: list[float] = []
+
+    def go(_: int) -> None:
+        with of.slot():
+            left.append(time.monotonic())
+
+    with ThreadPoolExecutor(8) as pool:
+        begun = time.monotonic()
+        waiting = [pool.submit(go, n) for n in range(8)]
+        waiting[0].result(5)
+        of.learn(Pace(images_per_minute=6000))
+        for one in waiting:
+            one.result(5)
+    assert len(left) == 8
+    assert left[-1] - begun < 4.0, "not the half minute each of them first had to wait for the one before"
+
+
+@pytest.mark.parametrize("too_fast", [1.5, 2.0, 6.0])
+def test_without_headers_the_first_429_is_the_last(too_fast: float):
+    limit = 60
+    of, clock = limiter(images_per_minute=limit * too_fast)
+    window: list[float] = []
+    refused = 0
+    for _ in range(400):
+        with of.slot():
+            window = [at for at in window if at > clock.now - 60]
+            if len(window) >= limit:
+                refused += 1
+                of.throttled(1.0)
+            else:
+                window.append(clock.now)
+                of.learn(Pace())
+    assert refused == 1
+    assert 399 / (clock.now - 1000.0) * 60 >= 0.97 * limit
 
 
 def test_an_empty_window_is_waited_out():
