@@ -32,6 +32,7 @@ class Settings:
         budget_sku_usd: tighter ceiling per SKU, None for none.
         workers: SKUs worked on at a time inside a batch.
         in_flight: requests to one paid engine at once, per process; None takes the engine's own number.
+        retry_lost: how often a request is sent again whose reply was lost and may have been billed.
         channels: rule packs that ``listing`` makes renditions for.
         thumbs_url: where a browser finds the store's ``thumbs/`` folder; empty shows no pictures in the UI.
         catalogue: name of the partition set; one per catalogue above 100 000 SKUs.
@@ -47,6 +48,7 @@ class Settings:
     budget_sku_usd: Decimal | None = None
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     in_flight: int | None = None
+    retry_lost: int = 0
     channels: tuple[str, ...] = ("amazon.main", "google.shopping", "shopify")
     thumbs_url: str = ""
     catalogue: str = "sku"
@@ -98,6 +100,10 @@ def _parse(name: str, value: Any, where: str) -> Any:
         if not amount.is_finite() or amount < 0:
             raise SettingsError(f"{where} is {value!r}: write an amount of US dollars such as 2.50")
         return amount
+    if name == "retry_lost":
+        if str(value) not in ("0", "1", "2", "3"):
+            raise SettingsError(f"{where} is {value!r}: write 0 (never, the default) to 3")
+        return int(value)
     if name in ("workers", "in_flight", "sensor_seconds"):
         most = 86_400 if name == "sensor_seconds" else 256
         if not str(value).isdecimal() or not 1 <= int(value) <= most:

@@ -116,6 +116,7 @@ class Line:
         from catalog_assets.scenes.contract import Money, SceneEngine
         from catalog_assets.scenes.drawer import Drawer
         from catalog_assets.scenes.engines import engine_for
+        from catalog_assets.scenes.retry import RetryPolicy
 
         def make(spec: str) -> SceneEngine:
             return engine_for(spec, plates=self.house.plates, in_flight=self.settings.in_flight)
@@ -129,6 +130,7 @@ class Line:
             ceilings,
             run=uuid.uuid4().hex,
             make_engine=make,
+            policy=RetryPolicy(unknown=settings.retry_lost),
             limiters=_limiters(),
             aside=self.turns.aside,
         )
