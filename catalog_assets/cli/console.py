@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 stderr = Console(stderr=True)
 stdout = Console()
@@ -35,8 +35,7 @@ def progress(quiet: bool = False) -> Generator[Progress]:
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TaskProgressColumn(),
         TextColumn("{task.fields[note]}"),
     )
     hidden = quiet or not stderr.is_terminal

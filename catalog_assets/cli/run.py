@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, print_json, progress, stdout
+from catalog_assets.cli.meter import Meter
 from catalog_assets.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -81,12 +82,15 @@ def start(settings: Settings, skus: list[str], stage: str, *, quiet: bool) -> Li
             task = bar.add_task("weights", total=1, note="")
             line_run.line.load_predictor(lambda got, all_: bar.update(task, completed=got, total=all_))
             bar.remove_task(task)
-            tasks = {name: bar.add_task(name, total=None, note="", visible=False) for name in STAGE_NAMES}
+            names = STAGE_NAMES[: STAGE_NAMES.index(stage) + 1]
+            meter = Meter(names, len(line_run.skus))
+            task = bar.add_task("SKUs", total=len(names) * len(line_run.skus), note="")
 
             def show(name: str, step: Step) -> None:
-                bar.update(
-                    tasks[name], total=len(line_run.skus), visible=True, advance=1, note=step.record.sku
-                )
+                failed = step.outcome == "failed"
+                meter.finished(name, step.record.seconds, failed=failed, unchanged=step.unchanged)
+                passed = len(names) - names.index(name) if failed else 1
+                bar.update(task, advance=passed, note=f"{meter.text()}; {step.record.sku} {name}")
 
             line_run.go(show)
     except (BrandError, CatalogueError, PackError, TemplateError, UnknownSku, WeightsError) as error:
@@ -136,4 +140,6 @@ def closing(results: Mapping[str, SkuResult], seconds: float) -> str:
     parts = [f"{counts[name]} {name}" for name in ("listed", "done", "held", "failed") if counts[name]]
     if unchanged:
         parts.append(f"{unchanged} unchanged (fingerprints verified, nothing made again)")
-    return f"{len(results)} SKUs in {seconds:.1f} s: {', '.join(parts) or 'nothing to do'}"
+    made = len(results) - unchanged
+    pace = f" ({60 * made / seconds:.1f} a minute)" if made and seconds else ""
+    return f"{len(results)} SKUs in {seconds:.1f} s{pace}: {', '.join(parts) or 'nothing to do'}"

@@ -17,20 +17,22 @@ import dagster as dg
 
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
-from catalog_assets.stages.stage import Stage, Step, perform
+from catalog_assets.stages.stage import Stage, Step, perform, unchanged
+from catalog_assets.stages.stream import Stream
 
-Observer = Callable[[str, Step], None]
-_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
+_stream: ContextVar[Stream | None] = ContextVar("stream", default=None)
+LOOKS_AT_ONCE = 32
+"""Questions to a store in S3 at a time while a batch is searched for what has changed."""
 
 
 @contextmanager
-def observed(observer: Observer) -> Generator[None]:
-    """While this is open, ``observer(stage, step)`` hears of every finished SKU in this process."""
-    token = _observer.set(observer)
+def streamed(stream: Stream) -> Generator[None]:
+    """While this is open, batches in this process report what ``stream`` does instead of doing it themselves."""
+    token = _stream.set(stream)
     try:
         yield
     finally:
-        _observer.reset(token)
+        _stream.reset(token)
 
 
 @dataclass
@@ -68,20 +70,27 @@ def run_batch(stage: Stage, line: Line, skus: Sequence[str]) -> Outcome:
     """Take a batch through a stage, ``stage.threads`` SKUs at a time; one bad SKU stops no other."""
     outcome = Outcome()
     started = time.perf_counter()
-    share_heaps(line.settings.workers)
-    line.prepare(skus)
-    tell = _observer.get()
-    with ThreadPoolExecutor(stage.threads(line), thread_name_prefix=stage.name) as pool:
-        for future in as_completed([pool.submit(perform, stage, line, sku) for sku in skus]):
-            step = future.result()
-            outcome.steps[step.record.sku] = step
-            if not step.unchanged:
-                give_back()
-            if tell:
-                tell(stage.name, step)
-    outcome.steps = {sku: outcome.steps[sku] for sku in skus}
+    stream = _stream.get()
+    steps = stream.steps(stage.name, skus) if stream else _work(stage, line, skus)
+    done = {step.record.sku: step for step in steps}
+    outcome.steps = {sku: done[sku] for sku in skus}
     outcome.seconds = time.perf_counter() - started
     return outcome
+
+
+def _work(stage: Stage, line: Line, skus: Sequence[str]) -> Iterator[Step]:
+    """Skip what is unchanged, then do the rest."""
+    share_heaps(line.settings.workers)
+    line.prepare(skus)
+    # Looking is waiting where the store is remote, and arithmetic under Python's lock where it is not.
+    with ThreadPoolExecutor(LOOKS_AT_ONCE if line.store.remote else 1) as pool:
+        known = dict(zip(skus, pool.map(lambda sku: unchanged(stage, line, sku), skus), strict=True))
+    yield from (step for step in known.values() if step)
+    with ThreadPoolExecutor(stage.threads(line), thread_name_prefix=stage.name) as pool:
+        todo = [sku for sku, step in known.items() if step is None]
+        for future in as_completed([pool.submit(perform, stage, line, sku) for sku in todo]):
+            yield future.result()
+            give_back()
 
 
 CheckOutcome = Mapping[str, Mapping[str, dg.AssetCheckResult]]

@@ -1,4 +1,4 @@
-"""The whole line in one process, without a daemon: the same assets, batch by batch, stage by stage.
+"""The whole line in one process, without a daemon: SKUs stream through the stages, Dagster hears of it in waves.
 
 Belongs here: driving Dagster from a command. Not: printing.
 """
@@ -6,7 +6,8 @@ Belongs here: driving Dagster from a command. Not: printing.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,14 +16,17 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from catalog_assets.orchestration import assets
-from catalog_assets.orchestration.batch import Observer, observed
+from catalog_assets.orchestration.batch import LOOKS_AT_ONCE, streamed
 from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, sku_partitions, stretches
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.settings import Settings
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.stage import Step
+from catalog_assets.stages.stage import Stage, Step
+from catalog_assets.stages.stream import Stream, Tell, survey
 
 STAGE_NAMES = tuple(BATCH_SIZES)
+WAVE = min(BATCH_SIZES.values())
+"""SKUs Dagster is told of at a time: one run per stage and wave."""
 SkuOutcome = Literal["listed", "held", "failed", "unchanged", "done"]
 
 
@@ -100,38 +104,85 @@ class LineRun:
                 self.rejected[problem.sku or str(problem)] = str(problem)
             else:
                 self.notes.append(str(problem))
-        missing = [sku for sku in self.wanted if sku not in set(snapshot.skus)]
+        here = set(snapshot.skus)
+        missing = [sku for sku in self.wanted if sku not in here]
         if missing:
             why = self.rejected.get(missing[0]) or "no row of the catalogue has it with a photo"
             raise UnknownSku(f"SKU {missing[0]!r} cannot be run: {why}")
         if self.wanted:
             self.rejected = {}
-        self.rejected = {sku: text for sku, text in self.rejected.items() if sku not in set(snapshot.skus)}
-        self.skus = [sku for sku in snapshot.skus if not self.wanted or sku in set(self.wanted)]
+        self.rejected = {sku: text for sku, text in self.rejected.items() if sku not in here}
+        wanted = set(self.wanted)
+        self.skus = [sku for sku in snapshot.skus if not wanted or sku in wanted]
 
-    def go(self, observer: Observer | None = None) -> None:
-        """Take all planned SKUs through the stages."""
-        partitions = sku_partitions(self.settings.catalogue)
-        stages = list(assets.stage_assets(partitions))
+    def go(self, observer: Tell | None = None) -> None:
+        """Take all planned SKUs through the stages; what is unchanged is neither made nor reported again."""
 
         def note(stage: str, step: Step) -> None:
             self.steps.setdefault(step.record.sku, {})[stage] = step
             if observer:
                 observer(stage, step)
 
-        with _instance() as instance, observed(note):
+        stages = assets.STAGES[: STAGE_NAMES.index(self.last_stage) + 1]
+        known = self._survey(stages, note)
+        todo = {sku: stages[len(done)].name for sku, done in known.items() if len(done) < len(stages)}
+        with _instance() as instance:
+            unseen = self._unseen(instance)
+            if not todo and not any(unseen.values()):
+                return
             instance.add_dynamic_partitions(self.settings.catalogue, self.skus)
             self._materialize([assets.catalog, assets.brand], instance)
-            order = instance.get_dynamic_partitions(self.settings.catalogue)
-            for name, stage in zip(STAGE_NAMES, stages, strict=True):
+            self.line.prepare(self.skus)
+            flat = [step for done in known.values() for step in done]
+            with Stream(self.line, stages, todo, flat, note) as stream, streamed(stream):
+                self._report(instance, todo, unseen)
+            if stream.error is not None:
+                self.notes.append(f"the line stopped: {type(stream.error).__name__}: {stream.error}")
+            if self.last_stage == STAGE_NAMES[-1]:
+                self._materialize([assets.insights], instance)
+
+    def _survey(self, stages: Sequence[Stage], note: Tell) -> dict[str, list[Step]]:
+        """By SKU, the steps from the first stage on that have nothing to do."""
+        self.line.prepare(self.skus)
+        looks = LOOKS_AT_ONCE if self.line.store.remote else 1
+        with ThreadPoolExecutor(looks) as pool:
+            found = pool.map(lambda sku: survey(self.line, stages, sku), self.skus)
+            known = dict(zip(self.skus, found, strict=True))
+        for done in known.values():
+            for step in done:
+                note(step.record.stage, step)
+        return known
+
+    def _unseen(self, instance: dg.DagsterInstance) -> dict[str, set[str]]:
+        """By stage, the SKUs whose materialization a lasting instance has not heard of; its UI should show them."""
+        if instance.is_ephemeral:
+            return {}
+        return {
+            name: set(self.skus) - set(instance.get_materialized_partitions(dg.AssetKey(name)))
+            for name in STAGE_NAMES[: STAGE_NAMES.index(self.last_stage) + 1]
+        }
+
+    def _report(
+        self, instance: dg.DagsterInstance, todo: Mapping[str, str], unseen: Mapping[str, set[str]]
+    ) -> None:
+        """Tell Dagster, stage by stage and some SKUs at a time, while the stream works on."""
+        order = instance.get_dynamic_partitions(self.settings.catalogue)
+        partitions = sku_partitions(self.settings.catalogue)
+        stages = list(assets.stage_assets(partitions))
+        for start in range(0, len(self.skus), WAVE):
+            wave = self.skus[start : start + WAVE]
+            for number, (name, stage) in enumerate(zip(STAGE_NAMES, stages, strict=True)):
+                due = [
+                    sku
+                    for sku in wave
+                    if not self._broken_before(number, sku)
+                    and (_is_due(todo.get(sku), number) or sku in unseen.get(name, ()))
+                ]
                 # A SKU that broke at an earlier stage goes no further; its gap splits the range.
-                alive = [sku for sku in self.skus if not self._broken(sku)]
-                for batch in stretches(order, alive, BATCH_SIZES[name]):
+                for batch in stretches(order, due, BATCH_SIZES[name]):
                     self._materialize([stage], instance, range_tags(batch))
                 if name == self.last_stage:
                     break
-            else:
-                self._materialize([assets.insights], instance)
 
     @property
     def cost_usd(self) -> float:
@@ -139,8 +190,9 @@ class LineRun:
         drawn = (steps["scenes"] for steps in self.steps.values() if "scenes" in steps)
         return sum(float(step.record.metadata.get("spent_usd", 0)) for step in drawn if not step.unchanged)
 
-    def _broken(self, sku: str) -> bool:
-        return any(step.outcome == "failed" for step in self.steps.get(sku, {}).values())
+    def _broken_before(self, number: int, sku: str) -> bool:
+        steps = self.steps.get(sku, {})
+        return any(steps[name].outcome == "failed" for name in STAGE_NAMES[:number] if name in steps)
 
     def _materialize(
         self,
@@ -184,8 +236,11 @@ class LineRun:
                 result.verdict = step.record.metadata.get("verdict")
             if step.outcome == "failed":
                 return result
+        if result.stage != self.last_stage:
+            result.reasons = [f"the line stopped after {result.stage}"]
+            return result
         result.unchanged = all(step.unchanged for step in steps.values())
-        last = list(steps.values())[-1]
+        last = steps[result.stage]
         if last.outcome == "held":
             result.outcome = "held"
         elif result.stage != STAGE_NAMES[-1]:
@@ -193,6 +248,11 @@ class LineRun:
         else:
             result.outcome = "unchanged" if result.unchanged else "listed"
         return result
+
+
+def _is_due(start: str | None, number: int) -> bool:
+    """Whether a SKU that starts at a stage passes the stage of that number."""
+    return start is not None and STAGE_NAMES.index(start) <= number
 
 
 @contextmanager

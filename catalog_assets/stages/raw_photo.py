@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from catalog_assets.catalogue.inventory import PhotoFile
+from catalog_assets.catalogue.inventory import FileStat, PhotoFile
 from catalog_assets.catalogue.snapshot import Entry
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
 from catalog_assets.imaging.encode import thumbnail
@@ -29,6 +30,9 @@ class RawPhotoStage(Stage):
     name = "raw_photo"
     version = f"2+{INTAKE_VERSION}"
 
+    def __init__(self) -> None:
+        self._read = threading.local()
+
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """Content hashes of the photos, and the network that takes the first look."""
         entry = _entry(line, sku)
@@ -41,7 +45,7 @@ class RawPhotoStage(Stage):
             if view.get("source") == photo.file.name and view.get("token") == photo.file.token:
                 hashes[photo.view] = view["sha256"]
             else:
-                hashes[photo.view] = sha256(_bytes(line, sku, photo))
+                hashes[photo.view] = sha256(self._bytes(line, sku, photo))
         return {"photos": hashes, "model": line.settings.matte_model, "items": entry.item.items}
 
     def make(self, line: Line, sku: str) -> Made:
@@ -54,8 +58,30 @@ class RawPhotoStage(Stage):
         made.metadata["views"] = views
         return made
 
+    def _bytes(self, line: Line, sku: str, photo: PhotoFile, *, last: bool = False) -> bytes:
+        """A photo's bytes; what was read for the fingerprint is not fetched again for the work.
+
+        With ``last`` nobody will ask again, so they are forgotten.
+        """
+        read = self._read
+        if getattr(read, "sku", None) != sku:
+            read.sku, read.photos = sku, {}
+        kept: dict[FileStat, bytes] = read.photos
+        data = kept.get(photo.file)
+        if data is None:
+            try:
+                data = line.inventory.read(photo.file.name)
+            except OSError as error:
+                raise SkuFailed(
+                    f"{photo.file.name} cannot be read ({type(error).__name__}): put it back"
+                ) from None
+            kept[photo.file] = data
+        if last:
+            del kept[photo.file]
+        return data
+
     def _view(self, line: Line, sku: str, photo: PhotoFile, made: Made) -> dict[str, Any]:
-        data = _bytes(line, sku, photo)
+        data = self._bytes(line, sku, photo, last=True)
         try:
             picture = decode_photo(data)
         except UnreadablePhoto as error:
@@ -89,13 +115,6 @@ def _entry(line: Line, sku: str) -> Entry:
     if entry is None:
         raise NotReady(f"{sku} is not in the catalogue any more, or has no photo")
     return entry
-
-
-def _bytes(line: Line, sku: str, photo: PhotoFile) -> bytes:
-    try:
-        return line.inventory.read(photo.file.name)
-    except OSError as error:
-        raise SkuFailed(f"{photo.file.name} cannot be read ({type(error).__name__}): put it back") from None
 
 
 def _keep_replaced(line: Line, sku: str, photo: PhotoFile, name: str, data: bytes) -> None:

@@ -101,11 +101,27 @@ def perform(stage: Stage, line: Line, sku: str) -> Step:
         return _perform(stage, line, sku)
 
 
+def unchanged(stage: Stage, line: Line, sku: str) -> Step | None:
+    """The SKU's record where nothing needs to be done for it, else None. Costs milliseconds, makes nothing."""
+    known = line.manifest.get(stage.name, sku)
+    if known is None or known.outcome == "failed":
+        return None
+    try:
+        same = known.fingerprint == _print(stage, line, sku)
+    except Exception:  # noqa: BLE001  whatever is wrong is said when the work is done
+        return None
+    return Step(known, unchanged=True) if same and _all_there(line, known) else None
+
+
+def _print(stage: Stage, line: Line, sku: str) -> str:
+    return fingerprint(stage=stage.name, version=stage.version, inputs=dict(stage.inputs(line, sku)))
+
+
 def _perform(stage: Stage, line: Line, sku: str) -> Step:
     started = time.perf_counter()
     print_ = ""
     try:
-        print_ = fingerprint(stage=stage.name, version=stage.version, inputs=dict(stage.inputs(line, sku)))
+        print_ = _print(stage, line, sku)
         known = line.manifest.get(stage.name, sku)
         if known and known.fingerprint == print_ and known.outcome != "failed" and _all_there(line, known):
             return Step(known, unchanged=True)

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog_assets.definitions import build_defs
-from catalog_assets.orchestration.batch import observed, report, run_batch
+from catalog_assets.orchestration.batch import report, run_batch, streamed
 from catalog_assets.orchestration.checks import CHECKS
 from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, stretches
 from catalog_assets.qc.findings import CHECK_OF_RULE
 from catalog_assets.settings import Settings
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage, perform
+from catalog_assets.stages.stream import Stream, survey
 
 SKUS = [f"S{n}" for n in range(8)]
 
@@ -172,11 +173,53 @@ def test_a_held_sku_leaves_the_run_green_and_its_check_red(line: Line, instance:
     assert evaluations == {"S4": False, "S5": True, "S6": True}
 
 
-def test_progress_is_told_sku_by_sku(line: Line):
-    heard: list[str] = []
-    with observed(lambda stage, step: heard.append(f"{stage}:{step.record.sku}")):
-        run_batch(Echo(), line, SKUS[:3])
-    assert sorted(heard) == ["echo:S0", "echo:S1", "echo:S2"]
+class Second(Echo):
+    """Comes after :class:`Echo`."""
+
+    name = "second"
+
+
+def test_skus_stream_through_the_stages_and_batches_report_what_the_stream_did(line: Line):
+    stages = [Echo(), Second()]
+    heard: list[tuple[str, str]] = []
+    todo = dict.fromkeys(SKUS, "echo")
+    with (
+        Stream(line, stages, todo, tell=lambda stage, step: heard.append((stage, step.record.sku))) as stream,
+        streamed(stream),
+    ):
+        first = run_batch(stages[0], line, SKUS)
+        second = run_batch(stages[1], line, list(first.good))
+    assert list(first.steps) == SKUS
+    assert set(first.failed) == {"S2", "S3", "S7"}
+    assert second.good.keys() == {"S0", "S1", "S4", "S5", "S6"}
+    # A SKU that failed goes no further; every other one is heard of once per stage, in order.
+    assert sorted(heard) == sorted([("echo", s) for s in SKUS] + [("second", s) for s in first.good])
+    assert heard.index(("second", "S0")) > heard.index(("echo", "S0"))
+    # It does not wait for the whole batch.
+    assert heard.index(("second", "S0")) < heard.index(("echo", "S7"))
+    # What the batches reported was made once.
+    assert sorted(stages[0].made) == sorted(set(SKUS) - {"S7"})
+
+
+def test_a_stream_that_cannot_store_says_so_to_whoever_waits(line: Line, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(line.manifest), "put", full)
+    with Stream(line, [Echo()], {"S0": "echo"}) as stream, pytest.raises(OSError, match="No space"):
+        list(stream.steps("echo", ["S0"]))
+    assert isinstance(stream.error, OSError)
+
+
+def test_a_survey_ends_at_the_first_stage_with_work(line: Line):
+    stages = [Echo(), Second()]
+    assert survey(line, stages, "S0") == []
+    perform(stages[0], line, "S0")
+    assert [step.record.stage for step in survey(line, stages, "S0")] == ["echo"]
+    perform(stages[1], line, "S0")
+    assert [step.unchanged for step in survey(line, stages, "S0")] == [True, True]
+    stages[0].value = "b"
+    assert survey(line, stages, "S0") == []
 
 
 def test_every_rule_reports_to_a_check_a_person_would_name():
