@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from catalog_assets.catalogue.brand import Brand, BrandError, load_brand
 from catalog_assets.channels.packs import ChannelPack, load_packs
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
+from catalog_assets.scenes.contract import EngineError
 from catalog_assets.scenes.plates import Plate, builtin_plates, load_plates
+from catalog_assets.scenes.routing import check_engine
 from catalog_assets.scenes.templates import SceneTemplate, default_templates, load_templates
 from catalog_assets.storage.fingerprint import fingerprint
 from catalog_assets.storage.store import Store, sha256
@@ -128,6 +130,10 @@ class House:
                     f"{SCENES_FILE}: scene {template.name!r} names the plate {template.plate!r}; "
                     f"known plates are {known}"
                 )
+            try:
+                check_engine(template.engine)
+            except EngineError as error:
+                raise BrandError(f"{SCENES_FILE}: scene {template.name!r}: {error}") from None
         _ = self.packs
 
     @property

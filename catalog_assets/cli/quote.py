@@ -14,7 +14,7 @@ from catalog_assets.cli.console import bad_call, print_json, stdout
 from catalog_assets.scenes.contract import EngineError, SceneRequest
 from catalog_assets.scenes.models import model_table
 from catalog_assets.scenes.prompts import category_of, compose, words_of
-from catalog_assets.scenes.routing import STUDIO, Route, route
+from catalog_assets.scenes.routing import STUDIO, Route, check_engine, route
 from catalog_assets.scenes.sizes import legal_size
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def command(
 
     try:
         settings = load_settings().with_(inventory=inventory, **({"engine": engine} if engine else {}))
-    except SettingsError as error:
+        check_engine(settings.engine)
+    except (SettingsError, EngineError) as error:
         bad_call(str(error))
     found, house = _read(settings)
     rows = quote_rows(found, house, settings.engine, os.environ)

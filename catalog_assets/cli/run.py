@@ -70,6 +70,7 @@ def start(settings: Settings, skus: list[str], stage: str, *, quiet: bool) -> Li
     from catalog_assets.catalogue.rows import CatalogueError
     from catalog_assets.channels.packs import PackError
     from catalog_assets.orchestration.run_line import STAGE_NAMES, LineRun, UnknownSku
+    from catalog_assets.scenes.contract import EngineError
     from catalog_assets.scenes.templates import TemplateError
     from catalog_assets.weights import WeightsError
 
@@ -93,7 +94,15 @@ def start(settings: Settings, skus: list[str], stage: str, *, quiet: bool) -> Li
                 bar.update(task, advance=passed, note=f"{meter.text()}; {step.record.sku} {name}")
 
             line_run.go(show)
-    except (BrandError, CatalogueError, PackError, TemplateError, UnknownSku, WeightsError) as error:
+    except (
+        BrandError,
+        CatalogueError,
+        EngineError,
+        PackError,
+        TemplateError,
+        UnknownSku,
+        WeightsError,
+    ) as error:
         bad_call(str(error))
     return line_run
 

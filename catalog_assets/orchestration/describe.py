@@ -66,7 +66,16 @@ def _facts(stage: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         scenes: Mapping[str, Any] = metadata.get("scenes") or {}
         cost = sum(float(s.get("cost_usd", 0)) for s in scenes.values())
         engines = sorted({s["engine"] for s in scenes.values()})
-        return {"scenes": ", ".join(scenes), "engine": ", ".join(engines) or "none", "cost (USD)": cost}
+        facts: dict[str, Any] = {
+            "scenes": ", ".join(scenes),
+            "engine": ", ".join(engines) or "none",
+            "cost (USD)": cost,
+        }
+        instead = {s["instead"]: name for name, s in scenes.items() if s.get("instead")}
+        if instead:
+            said = "\n".join(f"- {name}: {why}" for why, name in instead.items())
+            facts["drawn by another engine"] = dg.MetadataValue.md(said)
+        return facts
     if stage == "qc_report":
         return {"verdict": metadata.get("verdict", ""), "pictures checked": metadata.get("pictures", 0)}
     if stage == "listing":

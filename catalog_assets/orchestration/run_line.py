@@ -19,6 +19,7 @@ from catalog_assets.orchestration import assets
 from catalog_assets.orchestration.batch import LOOKS_AT_ONCE, streamed
 from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, sku_partitions, stretches
 from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.scenes.routing import check_engine
 from catalog_assets.settings import Settings
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Stage, Step
@@ -96,7 +97,9 @@ class LineRun:
             CatalogueError: the inventory cannot be read.
             BrandError: the brand's files are not valid.
             UnknownSku: a wanted SKU is not in the inventory.
+            EngineError: there is no such engine or model, or it has ended.
         """
+        check_engine(self.settings.engine)
         self.line.publish_house()
         snapshot = self.line.publish_catalogue()
         for problem in snapshot.problems:
@@ -140,6 +143,7 @@ class LineRun:
                 self.notes.append(f"the line stopped: {type(stream.error).__name__}: {stream.error}")
             if self.last_stage == STAGE_NAMES[-1]:
                 self._materialize([assets.insights], instance)
+        self.notes += self._drawn_by_others()
 
     def _survey(self, stages: Sequence[Stage], note: Tell) -> dict[str, list[Step]]:
         """By SKU, the steps from the first stage on that have nothing to do."""
@@ -183,6 +187,19 @@ class LineRun:
                     self._materialize([stage], instance, range_tags(batch))
                 if name == self.last_stage:
                     break
+
+    def _drawn_by_others(self) -> list[str]:
+        """One line for each reason why another engine drew scenes than the one that was to be asked."""
+        counts: dict[str, int] = {}
+        for steps in self.steps.values():
+            scenes: dict[str, Any] = (
+                steps["scenes"].record.metadata.get("scenes") or {} if "scenes" in steps else {}
+            )
+            for facts in scenes.values():
+                if facts.get("instead"):
+                    counts[facts["instead"]] = counts.get(facts["instead"], 0) + 1
+        often = sorted(counts, key=lambda why: -counts[why])
+        return [f"{counts[why]} scenes were drawn by another engine: {why}" for why in often[:3]]
 
     @property
     def cost_usd(self) -> float:

@@ -146,7 +146,7 @@ def route(
         if why_not and spec != engine:
             dropped.append(f"{spec}: {why_not}")
             continue
-        rate = (pass_rates or {}).get(spec)
+        rate = (pass_rates or {}).get(own_name(spec, table))
         if rate and rate.seen >= rules.measured_over and rate.passed / rate.seen < rules.least_pass_rate:
             late.append(spec)
             dropped.append(f"{spec}: asked last, {rate.passed} of {rate.seen} of its pictures passed.")
@@ -154,6 +154,30 @@ def route(
             kept.append(spec)
     chain = tuple(spec for spec in (*kept, *late) if spec != STUDIO)
     return Route((*chain, STUDIO), reason, tuple(dropped), rules.version)
+
+
+def own_name(spec: str, table: ModelTable | None = None) -> str:
+    """The name pictures bear for an engine that may be written by an alias; unknown ones stay as they are."""
+    try:
+        return (table or model_table()).find(spec)[1].spec
+    except EngineError:
+        return spec
+
+
+def check_engine(name: str, today: date | None = None) -> None:
+    """Refuse an engine that nobody can ask, before anything is drawn: no such model, or it has ended.
+
+    Args:
+        name: a spec, ``auto`` or ``studio``, as templates and settings name them.
+        today: for ends of life.
+
+    Raises:
+        EngineError: ``unsupported``, one sentence with the nearest name or the successor.
+    """
+    if name in ("auto", STUDIO):
+        return
+    _, model = model_table().find(name)
+    model.refuse_if_ended(today or datetime.now(UTC).date())
 
 
 def most_in_flight(engines: Iterable[str], in_flight: int | None = None) -> int:

@@ -20,7 +20,15 @@ from catalog_assets.scenes.engines.studio import STUDIO_VERSION
 from catalog_assets.scenes.paid import StillRunningError
 from catalog_assets.scenes.placing import place_product
 from catalog_assets.scenes.prompts import category_of, compose, prompt_version, words_of
-from catalog_assets.scenes.routing import STUDIO, Route, bundled_rules, most_in_flight, route
+from catalog_assets.scenes.routing import (
+    STUDIO,
+    Route,
+    bundled_rules,
+    check_engine,
+    most_in_flight,
+    own_name,
+    route,
+)
 from catalog_assets.scenes.templates import SceneTemplate
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
@@ -221,11 +229,20 @@ def engine_name(line: Line, template: SceneTemplate) -> str:
 
 
 def route_of(line: Line, item: Item, template: SceneTemplate, request: SceneRequest) -> Route:
-    """Who is asked for a picture, by need, price and what our own reports say of each model."""
+    """Who is asked for a picture, by need, price and what our own reports say of each model.
+
+    Raises:
+        SkuFailed: the engine that was named does not exist (any more).
+    """
+    engine = engine_name(line, template)
+    try:
+        check_engine(engine)
+    except EngineError as error:
+        raise SkuFailed(f"scene {request.scene}: {error}") from None
     category = category_of(item.category)
     return route(
         request,
-        engine_name(line, template),
+        engine,
         category=category,
         text=bool(item.label_lines),
         env=os.environ,
@@ -293,7 +310,15 @@ def read_story(line: Line, sku: str, scene: str) -> dict[str, Any] | None:
 def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("engine", "model", "view", "cost_usd", "lock", "digital_source_type", "image_sha256")
     more = {key: story[key] for key in ("cutout_sha256", "transform", "template")}
-    return {"file": scene_files(story["sku"], story["scene"])[0], **{key: story[key] for key in keys}, **more}
+    wanted = (story.get("routing") or {}).get("chain") or [STUDIO]
+    drew = f"{story['engine']}/{story['model']}".rstrip("/")
+    return {
+        "file": scene_files(story["sku"], story["scene"])[0],
+        **{key: story[key] for key in keys},
+        **more,
+        # Why another engine drew it than the first that was to be asked.
+        "instead": "" if drew == own_name(wanted[0]) else str(story.get("reason", "")),
+    }
 
 
 def _photo_sha(line: Line, sku: str, view: str | None) -> str:

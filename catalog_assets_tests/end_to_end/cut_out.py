@@ -17,7 +17,7 @@ scenes:
   - name: counter
     engine: {engine}
     prompt: "an oak counter in the mood of {{collection}}"
-    size: 256x256
+    size: {size}
     quality: draft
     reflection: false
 """
@@ -33,9 +33,11 @@ def cutout_png(seed: int, side: int = 120) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))[1].tobytes()
 
 
-def prepare(inventory: Store, store: Store, skus: Sequence[str], engine: str) -> None:
+def prepare(
+    inventory: Store, store: Store, skus: Sequence[str], engine: str, *, size: str = "256x256"
+) -> None:
     """Inventory and store as they are when the cutouts are done."""
-    inventory.write("scenes.yaml", SCENES.format(engine=engine).encode())
+    inventory.write("scenes.yaml", SCENES.format(engine=engine, size=size).encode())
     inventory.write("brand.yaml", b"name: Test shop\n")
     for number, sku in enumerate(skus):
         photo = cv2.imencode(".jpg", np.full((32, 32, 3), number % 250, np.uint8))[1].tobytes()
