@@ -78,6 +78,31 @@ class LightOverride(BaseModel):
     share: float | None = Field(None, ge=0, le=0.95)
 
 
+class LockLimitsOverride(BaseModel):
+    """How far a model may move the product (``lock: inpaint``), where the template wants other limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    shift: float | None = Field(None, ge=0, le=0.6)
+    scale: float | None = Field(None, ge=1, le=2)
+    rotation_deg: float | None = Field(None, ge=0, le=20)
+    stretch_pct: float | None = Field(None, ge=0, le=25)
+
+
+class PlanStep(BaseModel):
+    """One step of a refinement plan; every step but ``base`` changes one thing in the picture before it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    step: Literal["base", "lighting", "background", "detail", "final check"]
+    change: str = ""
+    quality: str = ""
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if self.step in ("lighting", "background", "detail") and not self.change:
+            raise ValueError(f"the step {self.step!r} needs 'change': what should become different?")
+        return self
+
+
 class SceneTemplate(BaseModel):
     """One scene, as ``scenes.yaml`` writes it.
 
@@ -85,6 +110,7 @@ class SceneTemplate(BaseModel):
     of product and plate may keep it smaller. ``position`` and ``ground`` are shares of the frame's width and
     height where the product's foot stands (``ground`` None: chosen). ``backdrop`` holds colours and seed of
     a drawn backdrop (``plate: backdrop:paper`` …). ``text_slot_share`` is the share of the frame kept free.
+    ``rounds``, ``budget_usd`` and ``minutes`` bound what a model may be asked; ``plan`` refines step by step.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -117,7 +143,9 @@ class SceneTemplate(BaseModel):
     backdrop: dict[str, Any] = Field(default_factory=dict)
     text_slot: TextSlot | None = None
     text_slot_share: float = Field(0.38, ge=0.1, le=0.6)
-    plan: list[dict[str, Any]] = Field(default_factory=list)
+    minutes: float | None = Field(None, gt=0)
+    lock_limits: LockLimitsOverride = Field(default_factory=lambda: LockLimitsOverride.model_validate({}))
+    plan: tuple[PlanStep, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("name")
@@ -174,6 +202,10 @@ class SceneTemplate(BaseModel):
     def _something_to_show(self) -> Self:
         if self.plate is None and not self.prompt:
             raise ValueError("needs a plate or a prompt (or both)")
+        if self.plan and (self.plan[0].step != "base" or any(p.step == "base" for p in self.plan[1:])):
+            raise ValueError("a plan starts with the step 'base', once")
+        if any(p.step == "final check" for p in self.plan[:-1]):
+            raise ValueError("'final check' is the last step of a plan")
         if self.size and (self.aspect or self.aspects):
             raise ValueError("give size or aspect, not both")
         return self

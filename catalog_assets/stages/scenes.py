@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +14,11 @@ from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, encode_png, thumbnail
 from catalog_assets.scenes.certificate import VERSION as CERTIFICATE_VERSION
 from catalog_assets.scenes.certificate import make_certificate
-from catalog_assets.scenes.contract import EngineError, Money, ProductView, Reference, SceneRequest
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.contract import EngineError, ProductView, Reference, SceneRequest
 from catalog_assets.scenes.engines.studio import STUDIO_VERSION
+from catalog_assets.scenes.lock.relock import LOCK_VERSION
+from catalog_assets.scenes.loop import Closed, Judged, Round, close_loop
 from catalog_assets.scenes.paid import StillRunningError
-from catalog_assets.scenes.placing import place_product
 from catalog_assets.scenes.prompts import category_of, compose, prompt_version, words_of
 from catalog_assets.scenes.routing import (
     STUDIO,
@@ -29,9 +29,13 @@ from catalog_assets.scenes.routing import (
     own_name,
     route,
 )
+from catalog_assets.scenes.steps import Step
 from catalog_assets.scenes.templates import SceneTemplate
+from catalog_assets.stages.anchors import anchor_for, set_anchor
+from catalog_assets.stages.attempts import SceneAttempts, run_plan
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.picks import Picks, keep_rounds, picked, picked_round, read_picks
 from catalog_assets.stages.pictures import read_rgba
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
 from catalog_assets.stages.views import Views
@@ -74,9 +78,18 @@ class ScenesStage(Stage):
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The cutouts and everything the templates say."""
         item = item_of(line, sku)
-        return {"scenes": {shot.name: self._print(line, sku, item, shot) for shot in shots_of(line, item)}}
+        picks = read_picks(line.store, sku)
+        return {
+            "scenes": {shot.name: self._print(line, sku, item, shot, picks) for shot in shots_of(line, item)}
+        }
 
-    def _print(self, line: Line, sku: str, item: Item, shot: Shot) -> str:
+    def _print(self, line: Line, sku: str, item: Item, shot: Shot, picks: Picks) -> str:
+        """What the scene is made from, and the candidate a person has picked for it."""
+        made_from = self._made_from(line, sku, item, shot)
+        number = picked(picks, shot.name, made_from)
+        return made_from if number is None else fingerprint(made_from=made_from, picked=number)
+
+    def _made_from(self, line: Line, sku: str, item: Item, shot: Shot) -> str:
         template = shot.template
         return fingerprint(
             version=self.version,
@@ -92,6 +105,7 @@ class ScenesStage(Stage):
             category=item.category,
             material=item.material,
             colour_delta_e=line.house.brand.limits.colour_delta_e,
+            **({"relock": LOCK_VERSION} if template.lock == "inpaint" else {}),
         )
 
     def make(self, line: Line, sku: str) -> Made:
@@ -103,11 +117,12 @@ class ScenesStage(Stage):
             return made
         item = item_of(line, sku)
         views = Views(lambda: _product_views(line, item, facts), len(facts))
+        picks = read_picks(line.store, sku)
         for shot in shots_of(line, item):
-            print_ = self._print(line, sku, item, shot)
+            print_ = self._print(line, sku, item, shot, picks)
             if self._keep(line, sku, shot, print_, made):
                 continue
-            self._draw(line, sku, item, shot, views, print_, made)
+            self._draw(line, sku, item, shot, views, print_, picks, made)
         return made
 
     def _keep(self, line: Line, sku: str, shot: Shot, print_: str, made: Made) -> bool:
@@ -131,23 +146,19 @@ class ScenesStage(Stage):
         shot: Shot,
         views: Views,
         print_: str,
+        picks: Picks,
         made: Made,
     ) -> None:
         request = request_for(line, sku, item, shot, views)
-        ceiling = shot.template.budget_usd
         chosen = route_of(line, item, shot.template, request)
-        if chosen.chain[0] != STUDIO:
+        paid = chosen.chain[0] != STUDIO
+        if paid:
             views.let_go()
+        anchor = anchor_for(line.store, sku, item.collection, shot.template.name) if paid else None
+        attempts = SceneAttempts(line, item, shot.template, request, chosen, anchor)
+        made_from = self._made_from(line, sku, item, shot)
         try:
-            drawn = line.drawer.draw_scene(
-                request,
-                chosen.chain,
-                scene_ceiling=None if ceiling is None else Money(Decimal(str(ceiling))),
-                why=chosen.reason,
-            )
-            if request.lock == "plate" and drawn.image.transform is None:
-                # The model drew the empty scene; the product's own pixels go in here.
-                drawn = replace(drawn, image=place_product(drawn.image, request))
+            closed = _closed(line, attempts, paid, picked(picks, shot.name, made_from))
         except StillRunningError as waiting:
             raise NotReady(f"scene {shot.name}: {waiting}") from None
         except EngineError as error:
@@ -155,20 +166,29 @@ class ScenesStage(Stage):
                 made.metadata["left_out"][shot.name] = str(error)
                 return
             raise SkuFailed(f"scene {shot.name}: {error}") from None
-        self._store(line, sku, shot, request, drawn, chosen, print_, made)
+        if closed.best.judged.image is None:
+            why = "; ".join(dict.fromkeys(f.message for f in closed.best.judged.blocking))
+            raise SkuFailed(f"scene {shot.name}: no picture could be used ({closed.ended}). {why}")
+        self._store(line, sku, shot, attempts, closed, print_, made_from, made)
+        best = closed.best
+        if paid and best.judged.image and best.judged.accepted and best.drawn.outcome != "free":
+            rgb = best.judged.image.rgb
+            set_anchor(line.store, item.collection, shot.template.name, sku, rgb)
 
     def _store(
         self,
         line: Line,
         sku: str,
         shot: Shot,
-        request: SceneRequest,
-        drawn: DrawnScene,
-        chosen: Route,
+        attempts: SceneAttempts,
+        closed: Closed,
         print_: str,
+        made_from: str,
         made: Made,
     ) -> None:
-        image = drawn.image
+        drawn, judged, request, chosen = closed.best.drawn, closed.best.judged, attempts.base, attempts.route
+        image = judged.image
+        assert image is not None
         photo, story_name, thumb = scene_files(sku, shot.name)
         encoded = encode_jpeg(image.rgb, quality=JPEG_QUALITY)
         data = embed(encoded, image.digital_source_type)
@@ -182,32 +202,40 @@ class ScenesStage(Stage):
                 cutout_sha256=view.sha256,
                 photo_sha256=_photo_sha(line, sku, image.view),
                 transform=image.transform,
-                lock=shot.template.lock,
+                lock=judged.lock,
                 relit=image.relit,
                 engine=image.engine,
                 model=image.model,
                 digital_source_type=image.digital_source_type,
+                registration_px=judged.registration_px,
             )
         self.put(line, made, photo, data)
+        spent = float(sum((one.drawn.cost.usd for one in closed.rounds), Decimal(0)))
         story = {
             "sku": sku,
             "scene": shot.name,
             "template": shot.template.name,
             "fingerprint": print_,
+            "made_from": made_from,
             "image_sha256": made.files[photo],
             **drawn.to_json(),
             "engine": image.engine,
             "model": image.model,
+            "cost_usd": spent,
+            "attempts": [tried.to_json() for one in closed.rounds for tried in one.drawn.attempts],
             "prompt": drawn.prompt or request.prompt,
             "routing": {"version": chosen.version, "chain": chosen.chain, "left_out": chosen.dropped},
             "prompt_version": request.prompt_version,
-            "lock": shot.template.lock,
+            "lock": judged.lock,
             "view": image.view,
             "cutout_sha256": view.sha256 if view else None,
             "transform": image.transform,
             "digital_source_type": image.digital_source_type,
             "details": image.details,
             "certificate": certificate,
+            "rounds": closed.to_json(),
+            "ended": closed.ended,
+            "anchor": attempts.anchor.sku if attempts.anchor else None,
         }
         self.put(line, made, thumb, thumbnail(image.rgb))
         # The story is written last: a scene without its story is drawn again.
@@ -215,7 +243,27 @@ class ScenesStage(Stage):
             line, made, story_name, json.dumps(story, ensure_ascii=False, indent=1, sort_keys=True).encode()
         )
         made.metadata["scenes"][shot.name] = _summary(story)
-        made.metadata["spent_usd"] += float(drawn.cost.usd)
+        made.metadata["spent_usd"] += spent
+
+
+def _closed(line: Line, attempts: SceneAttempts, paid: bool, number: int | None) -> Closed:
+    """All rounds of a scene: a person's pick, a plan and its loop, variations, or simply the studio's picture."""
+    template = attempts.template
+    if number is not None:
+        return picked_round(attempts, line.store, number)
+    if not paid and template.variations == 1:
+        drawn = attempts.draw(Step("first"), None, 0)
+        one = Round(1, Step("first"), drawn, Judged(drawn.image, "plate", ()), 0.0)
+        return Closed((one,), one, "the studio drew it")
+    start = run_plan(attempts, template.plan) if template.plan and paid else None
+    closed = close_loop(
+        attempts,
+        template.rounds,
+        variations=template.variations,
+        start=start,
+        seconds=None if template.minutes is None else 60 * template.minutes,
+    )
+    return keep_rounds(line.store, attempts.base, closed)
 
 
 def prompt_of(template: SceneTemplate, item: Item) -> str:
