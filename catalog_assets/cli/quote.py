@@ -20,7 +20,12 @@ from catalog_assets.scenes.sizes import legal_size
 if TYPE_CHECKING:
     from catalog_assets.catalogue.house import House
     from catalog_assets.catalogue.inventory import Inventory
+    from catalog_assets.scenes.templates import SceneTemplate
     from catalog_assets.settings import Settings
+
+
+VIEW_PIXELS = 4_000_000
+"""Assumed size of a cutout that goes with a request: a quote reads no photo."""
 
 
 def command(
@@ -46,7 +51,9 @@ def command(
 
 
 def quote_rows(found: Inventory, house: House, engine: str, env: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One row per SKU and scene picture: who would draw it first and what that may cost.
+    """One row per SKU and scene picture: who would draw it first and what that may cost at most.
+
+    ``usd`` counts every picture the template's variations and rounds may ask for, ``usd_each`` is one of them.
 
     A stored picture of the same request costs nothing again; the rows do not know what a store holds.
 
@@ -69,26 +76,54 @@ def quote_rows(found: Inventory, house: House, engine: str, env: Mapping[str, st
                 request = SceneRequest(
                     sku, name, prompt, width, height, lock=template.lock, quality=template.quality
                 )
+                ceiling = None if template.budget_usd is None else Decimal(str(template.budget_usd))
                 chosen = route(
-                    request, wanted, category=category_of(item.category), text=bool(item.label_lines), env=env
-                )
-                rows.append(_row(request, chosen, template.budget_usd))
+                    request, wanted, category=category_of(item.category), text=bool(item.label_lines), env=env,
+                    price_ceiling=ceiling,
+                )  # fmt: skip
+                sent = _sent_along(template.lock, width * height, len(found.photos[sku]))
+                row = _row(request, chosen, sent, ceiling, _most_pictures(template))
+                key = model_table().engines[row["engine"]].key
+                if key and not env.get(key, "").strip():
+                    row["reason"] += f" {key} is not set: until then the built-in studio draws."
+                rows.append(row)
     return rows
 
 
-def _row(request: SceneRequest, chosen: Route, ceiling: float | None) -> dict[str, Any]:
+def _sent_along(lock: str, pixels: int, photos: int) -> tuple[int, ...]:
+    """Pixels of the pictures that go with a request: canvas and product, or every view of the product."""
+    if lock == "plate":
+        return ()
+    return (pixels, VIEW_PIXELS) if lock == "inpaint" else (VIEW_PIXELS,) * photos
+
+
+def _most_pictures(template: SceneTemplate) -> int:
+    """How many pictures a scene may ask for: first drawings and the rounds that mend the best of them."""
+    return template.variations + template.rounds - 1
+
+
+def _row(
+    request: SceneRequest,
+    chosen: Route,
+    sent: tuple[int, ...],
+    ceiling: Decimal | None,
+    pictures: int,
+) -> dict[str, Any]:
     spec = chosen.chain[0]
-    usd, note = Decimal(0), chosen.reason
+    each, note = Decimal(0), chosen.reason
     if spec != STUDIO:
         try:
             _, model = model_table().find(spec)
             size = legal_size(model, request.width, request.height)
-            usd = model.quote(request, size.width, size.height).usd
+            each = model.ceiling(
+                size.width, size.height, quality=request.quality, references=sent, prompt=request.prompt
+            ).usd
             note = model.warning(datetime.now(UTC).date()) or note
         except EngineError as error:
             spec, note = STUDIO, f"{spec} cannot be asked: {error}"
-    if ceiling is not None and usd > Decimal(str(ceiling)):
-        spec, usd, note = STUDIO, Decimal(0), f"{spec} may cost {usd}, above the scene's budget_usd."
+    if ceiling is not None and each > ceiling:
+        spec, each, note = STUDIO, Decimal(0), f"{spec} may cost {each}, above the scene's budget_usd."
+    usd = each * pictures if ceiling is None else min(each * pictures, ceiling)
     return {
         "sku": request.sku,
         "scene": request.scene,
@@ -96,6 +131,8 @@ def _row(request: SceneRequest, chosen: Route, ceiling: float | None) -> dict[st
         "model": spec.partition("/")[2],
         "chain": list(chosen.chain),
         "size": f"{request.width}x{request.height}",
+        "usd_each": float(each),
+        "pictures": pictures if each else 1,
         "usd": float(usd),
         "reason": note,
     }
@@ -128,16 +165,25 @@ def _show(rows: list[dict[str, Any]], total: Decimal, budget: Decimal) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("engine", "scene"):
         table.add_column(name)
-    for name in ("pictures", "at most $"):
+    for name in ("scenes", "pictures", "one at most $", "all at most $"):
         table.add_column(name, justify="right")
-    groups: dict[tuple[str, str], list[float]] = {}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         spec = f"{row['engine']}/{row['model']}".rstrip("/")
-        groups.setdefault((spec, str(row["scene"])), []).append(float(row["usd"]))
-    for (spec, scene), prices in sorted(groups.items()):
-        table.add_row(spec, scene, str(len(prices)), f"{sum(prices):.2f}")
+        groups.setdefault((spec, str(row["scene"])), []).append(row)
+    for (spec, scene), group in sorted(groups.items()):
+        pictures = sum(int(row["pictures"]) for row in group)
+        each = max(float(row["usd_each"]) for row in group)
+        usd = sum(float(row["usd"]) for row in group)
+        table.add_row(spec, scene, str(len(group)), str(pictures), f"{each:.4f}", f"{usd:.2f}")
     stdout.print(table)
-    stdout.print(f"{len(rows)} pictures, at most ${total:.2f}", highlight=False)
+    first = sum(float(row["usd_each"]) for row in rows)
+    stdout.print(
+        f"{len(rows)} scenes: ${first:.2f} if every first picture is good, at most ${total:.2f}",
+        highlight=False,
+    )
+    for note in dict.fromkeys(row["reason"] for row in rows if "is not set" in row["reason"]):
+        stdout.print(note, highlight=False)
     if total > budget:
         stdout.print(
             f"CATALOG_BUDGET_USD is {budget}: pictures above it are drawn by the built-in studio.",

@@ -7,9 +7,12 @@ whatever a crash leaves behind says itself how far it came.
 from __future__ import annotations
 
 import json
+import random
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import Any, Literal, cast
 
 from catalog_assets.storage.store import Store, sha256
@@ -71,15 +74,38 @@ class Candidates:
     ) -> Candidate:
         """Number a new attempt and write its request down."""
         with self._numbering:
-            names = self.store.listing(f"candidates/{sku}/{scene}")
-            taken = [int(stem) for stem in (_stem(name) for name in names) if stem.isdigit()]
-            candidate = Candidate(
-                max(taken, default=0) + 1, "open", request_hash, engine, dict(request), intent, day,
-                prompt_version=prompt_version,
-            )  # fmt: skip
-            while not self.store.create(self._name(sku, scene, f"{candidate.n}.json"), _text(candidate)):
-                candidate.n += 1
-        return candidate
+            for attempt in count():
+                candidate = Candidate(
+                    self._next(sku, scene), "open", request_hash, engine, dict(request), intent, day,
+                    prompt_version=prompt_version,
+                )  # fmt: skip
+                if self._take(sku, scene, candidate):
+                    return candidate
+                time.sleep(random.uniform(0.01, 0.05) * 2 ** min(attempt, 6))
+        raise AssertionError("unreachable: count() does not end")
+
+    def _next(self, sku: str, scene: str) -> int:
+        stems = (_stem(name) for name in self.store.listing(f"candidates/{sku}/{scene}"))
+        return max((int(stem) for stem in stems if stem.isdigit()), default=0) + 1
+
+    def _take(self, sku: str, scene: str, candidate: Candidate) -> bool:
+        """Write the candidate under its number; False where another process was at the same number.
+
+        A folder settles that by itself. Some S3 servers do not (they ignore ``If-None-Match``), so there the
+        number is claimed first under a name nobody else has, and looked at afterwards: of two that claim the
+        same number, at least the later one sees the other and gives way.
+        """
+        name = self._name(sku, scene, f"{candidate.n}.json")
+        if not self.store.remote:
+            return self.store.create(name, _text(candidate))
+        claim = self._name(sku, scene, f"{candidate.n}.{candidate.intent}.claim")
+        self.store.write(claim, b"")
+        try:
+            there = self.store.listing(f"candidates/{sku}/{scene}")
+            alone = not any(_stem(other) == str(candidate.n) for other in there if other != claim)
+            return alone and self.store.create(name, _text(candidate))
+        finally:
+            self.store.delete(claim)
 
     def keep_image(self, sku: str, scene: str, candidate: Candidate, data: bytes, media_type: str) -> None:
         """Store the picture as the vendor sent it: the first thing that happens to a paid picture."""
