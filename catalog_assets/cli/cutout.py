@@ -109,7 +109,7 @@ def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHin
     row: dict[str, Any] = {"file": str(photo), "out": None, "seconds": 0.0, "confidence": 0.0, "flags": []}
     try:
         rgb = decode_photo(photo.read_bytes()).rgb
-        cutout = make_cutout(rgb, session.predict, hints)
+        cutout = make_cutout(rgb, session.predict, hints, sees=session.sees)
         target = out / f"{stem}.png"
         _write(target, encode_png(cutout.rgba))
         row |= {

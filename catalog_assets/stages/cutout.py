@@ -42,7 +42,7 @@ class CutoutStage(Stage):
             photo = decode_photo(line.store.read(facts["file"]))
             hints = CutoutHints(material=item.material, category=item.category, items=item.items)
             look = read_look(line, sku, view, photo.rgb.shape[:2])
-            cutout = make_cutout(photo.rgb, line.predictor.predict, hints, look)
+            cutout = make_cutout(photo.rgb, line.predictor.predict, hints, look, line.predictor.sees)
             name = f"cutout/{sku}/{view}.png"
             self.put(line, made, name, encode_png(cutout.rgba))
             thumb = thumbnail(cutout.rgba, checker=True)

@@ -25,6 +25,11 @@ class Predictor(Protocol):
         """The rembg model name."""
         ...
 
+    @property
+    def sees(self) -> int:
+        """Pixels along a side of what the network sees; more than that is lost on it."""
+        ...
+
     def predict(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Coarse alpha of (H, W, 3) uint8 sRGB: (H, W) float32 in [0, 1]."""
         ...
@@ -41,6 +46,11 @@ class RembgPredictor:
     def name(self) -> str:
         """The rembg model name."""
         return self._name
+
+    @property
+    def sees(self) -> int:
+        """Pixels along a side of what the network sees; more than that is lost on it."""
+        return MODELS[self._name].input_px
 
     def predict(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Coarse alpha of (H, W, 3) uint8 sRGB: (H, W) float32 in [0, 1].

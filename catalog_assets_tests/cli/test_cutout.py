@@ -16,6 +16,7 @@ from catalog_assets.imaging.encode import encode_jpeg
 
 class FindsBlue:
     name = "u2net"
+    sees = 320
 
     def predict(self, rgb: np.ndarray) -> np.ndarray:
         found = (rgb[..., 2].astype(int) - rgb[..., 0] > 40).astype(np.float32)

@@ -1,13 +1,14 @@
 """How far to trust a cutout: scores, flags, reasons in plain words, and a picture of the doubt.
 
-The confidence is 1 less five measured doubts, each weighed so that cutouts known to be wrong come out below
+The confidence is 1 less eight measured doubts, each weighed so that cutouts known to be wrong come out below
 0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
 
 - *half-found*: pixels the network is neither sure of nor rules out, beyond the share any edge has;
 - *unsettled*: where two looks disagree and the colours do not decide;
 - *disputed*: how large a part of the product the looks disagreed on at all, even if the colours decided;
 - *inseparable*: how much of the outline has product and background of one colour on its two sides;
-- *left out*: product colours found outside the product.
+- *left out*: product colours found outside the product;
+- *shadow*, *split*, *cut off*: what ``suspicion.py`` found, each either there or not, with a short ramp between.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from catalog_assets.imaging.matting.looks import sides_touched
 EDGE_HALF_FOUND = 0.08
 INSEPARABLE_OUTLINE = 0.30
 WEIGHTS = {"half_found": 2.0, "unsettled": 3.0, "disputed": 0.35, "inseparable": 0.8, "left_out": 1.5}
+SUSPICIONS = {"shadow": (0.025, 0.04), "split": (0.15, 0.25), "cut_off": (0.02, 0.05)}
+"""From no doubt to full doubt, see ``suspicion.py`` for the units."""
+SUSPECTED = 0.4
+"""What a full suspicion costs: enough to send the cutout to review by itself."""
 _ITEM = 0.05
 """A separate piece counts as an item from this share of the largest one on."""
 
@@ -47,6 +52,9 @@ class Evidence:
     photo: tuple[int, int]
     extended: bool
     holes: int
+    shadow: NDArray[np.bool_]
+    split: float
+    cut_off: float
     clear: str
     """``""`` for no clear material, ``"solved"``, or why it could not be solved."""
 
@@ -98,6 +106,9 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         "disputed": seen.disputed,
         "inseparable": inseparable,
         "left_out": seen.left_out,
+        "shadow": np.count_nonzero(seen.shadow) / size,
+        "split": 0.0 if hints.items is not None and hints.items > 1 else seen.split,
+        "cut_off": seen.cut_off,
     }
     doubts = {
         "half_found": max(0.0, half - EDGE_HALF_FOUND),
@@ -107,6 +118,8 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         "left_out": max(0.0, seen.left_out - 0.04),
     }
     costs = {name: WEIGHTS[name] * doubt for name, doubt in doubts.items()}
+    for name, (none, full) in SUSPICIONS.items():
+        costs[name] = SUSPECTED * float(np.clip((scores[name] - none) / (full - none), 0.0, 1.0))
     confidence = 1.0 - sum(costs.values())
     share = size * _area(seen.box) / (product.size * seen.photo[0] * seen.photo[1])
     flags, reasons = _shape_flags(product, share, seen, hints)
@@ -127,6 +140,8 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         reasons.append(_SENTENCES[max(costs, key=lambda name: costs[name])])
     heat = np.maximum(seen.disagreement, 1.0 - 2.0 * np.abs(seen.fused - 0.5)).astype(np.float32)
     heat[outline] = np.maximum(heat[outline], 1.0 - seen.trust[outline])
+    if costs["shadow"] > 0:
+        heat[seen.shadow] = 1.0
     scores["share_of_photo"] = share
     return Judgement(
         confidence,
@@ -144,6 +159,9 @@ _SENTENCES = {
     "disputed": "Two looks at the photo found very different outlines; the one whose colours fit was taken.",
     "inseparable": "Product and background have the same colours along much of the outline.",
     "left_out": "The product's colours also appear outside of what was cut out: a part of it may be missing.",
+    "shadow": "A part of what was cut out looks like the product's old shadow.",
+    "split": "The product came apart into pieces that lie close together: what joins them may be missing.",
+    "cut_off": "The product seems to go on beyond what was cut out.",
 }
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks
+from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, suspicion
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.foreground import true_colours
@@ -26,6 +26,7 @@ def make_cutout(
     predict: Predict,
     hints: CutoutHints = CutoutHints(),  # noqa: B008 - frozen
     first_look: NDArray[np.float32] | None = None,
+    sees: int = looks.NETWORK_SIDE,
 ) -> Cutout:
     """Cut the product out of a photo. Deterministic.
 
@@ -34,14 +35,16 @@ def make_cutout(
         predict: the network.
         hints: what the catalogue knows.
         first_look: the network's coarse alpha of the whole photo where the caller has it already.
+        sees: pixels along a side of what the network sees.
 
     Returns:
         The product with straight alpha, and how far to trust it.
     """
     height, width = rgb.shape[:2]
-    seen = looks.first_look(rgb, predict) if first_look is None else first_look
+    side = looks.side_for(sees)
+    seen = looks.first_look(rgb, predict, side) if first_look is None else first_look
     whole = looks.Look("whole", (0, 0, width, height), seen)
-    second = looks.second_look(rgb, whole, predict)
+    second = looks.second_look(rgb, whole, predict, side)
     taken = ["whole"] + ([] if second is None else [second.kind])
 
     box = _working_box(whole, second, width, height)
@@ -57,7 +60,7 @@ def make_cutout(
     stray, alike = holes.misfits(small, fused)
     if "extended" not in taken and (stray > LEFT_OUT or (second is None and alike > LIKE_BACKGROUND)):
         # The colours say that something is missing, or that something is too much: ask once more.
-        third = looks.extended_look(rgb, predict).on(box, grid)
+        third = looks.extended_look(rgb, predict, side).on(box, grid)
         taken.append("extended")
         fused, more = fuse.fuse(small, third, fused)
         disputes += more
@@ -82,6 +85,9 @@ def make_cutout(
             photo=(width, height),
             extended="extended" in taken,
             holes=len(found_holes),
+            shadow=suspicion.old_shadow(small, fused),
+            split=suspicion.split(fused > 0.5),
+            cut_off=suspicion.cut_off(fused > 0.5, looks.free_sides(box, width, height)),
             clear=clear,
         ),
         hints,

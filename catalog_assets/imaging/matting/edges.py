@@ -9,7 +9,13 @@ the two means along the direction that tells them apart best:
 
 a local linear model of alpha as in closed-form matting (Levin, Lischinski, Weiss 2008) and the guided filter
 (He, Sun, Tang 2013), with its coefficients from Fisher's linear discriminant instead of a fit to the coarse
-alpha: that is what keeps hard edges hard, because both means are mapped to exactly 0 and 1. The coefficients
+alpha: that is what keeps hard edges hard. A product's rim is rarely of its mean colour (it curves away from
+the light and reflects the surroundings), and taken literally the line above makes rims half transparent and the
+cutout too small. So 0 and 1 are not put at the means but where each side's own spread ends:
+
+    alpha' = (alpha − k_B σ_B) / (1 − k_B σ_B − k_F σ_F),   σ² = aᵀΣa
+
+which also moves the middle of the edge towards the side that varies less. The coefficients
 vary slowly, so they are computed on the network's grid and only applied at full resolution (as in the fast
 guided filter, He and Sun 2015): no tile needs more memory than itself.
 """
@@ -34,6 +40,10 @@ _NOISE = 2e-4
 """Added to the variances (RGB in [0, 1]): about 3.6 levels of 255, sensor noise and JPEG."""
 _TRUST = 6.0
 """Fisher separation at which the photo's own evidence weighs as much as the network's edge."""
+SPREAD_BACK, SPREAD_FRONT = 1.0, 1.5
+"""Standard deviations around the background's and the product's mean that count as all background, all product."""
+STEEPEST = 4.0
+"""The ramp between them is never made steeper than this, or noise would decide."""
 BAND = 2.0
 """Half-width of the solved band in network pixels."""
 TILE = 1024
@@ -65,7 +75,12 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     direction = _solve(front[1] + back[1], difference)
     separation = np.sum(direction * difference, axis=-1)
     slope = direction / np.maximum(separation, 1e-3)[..., None]
-    return Linear(slope, -np.sum(slope * back[0], axis=-1), separation)
+    offset = -np.sum(slope * back[0], axis=-1)
+    low = np.float32(SPREAD_BACK) * _spread(back[1], slope)
+    high = 1 - np.float32(SPREAD_FRONT) * _spread(front[1], slope)
+    ramp = np.maximum(high - low, np.float32(1 / STEEPEST))
+    low = (low + high - ramp) / 2
+    return Linear(slope / ramp[..., None], (offset - low) / ramp, separation)
 
 
 def trust_of(model: Linear) -> Field:
@@ -170,6 +185,14 @@ def _gathered(plane: Field) -> Field:
         small = cv2.blur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), window)
         total = total + np.float32(share) * cv2.resize(small, (width, height))
     return np.asarray(total, dtype=np.float32)
+
+
+def _spread(covariance: Field, slope: Field) -> Field:
+    """Standard deviation along the slope, √(aᵀΣa), at most half the way between the means."""
+    a, b, c, e, f, g = np.moveaxis(covariance, -1, 0)
+    x, y, z = np.moveaxis(slope, -1, 0)
+    variance = a * x * x + e * y * y + g * z * z + 2 * (b * x * y + c * x * z + f * y * z)
+    return np.minimum(np.sqrt(np.maximum(variance, np.float32(0.0))), np.float32(0.5))
 
 
 def _solve(matrix: Field, vector: Field) -> Field:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.matting.contract import Box, Predict
 
 LOOK_SIDE = 640
-"""The network sees 320 px (1024 for some models); a photo reduced to this much loses it nothing."""
+"""Longer side of the grid that looks are compared on, and of what a 320-pixel network is given: reduced to this
+much a photo loses it nothing. A network that sees more is given more."""
 NETWORK_SIDE = 320
 CROP_MARGIN = 0.08
 """Around the subject, as a share of its longer side. More makes the second look lose the product's context
@@ -26,6 +27,9 @@ lost ones."""
 EXTENSION = 0.30
 FOUND = 0.5
 HALF_FOUND = 0.3
+RUNS_OUT = 0.03
+"""Share of a crop's side that product may cover before the crop is taken to be too small."""
+WIDER = 0.5
 WORTH_A_CROP = 0.75
 """A crop is looked at when it leaves out at least a quarter of the photo; the network squeezes whatever it is
 given into a square, so area is what counts."""
@@ -67,22 +71,53 @@ class Look:
         return np.asarray(warped, dtype=np.float32)
 
 
-def second_look(rgb: NDArray[np.uint8], whole: Look, predict: Predict) -> Look | None:
+def second_look(rgb: NDArray[np.uint8], whole: Look, predict: Predict, side: int = LOOK_SIDE) -> Look | None:
     """Ask again at the framing that should tell most; None when no other framing would.
 
     - the subject touches two or more sides of the frame, or most of what was found is half-found, or nothing
       was: the extended canvas;
-    - the subject leaves room around it: a crop to it;
+    - the subject leaves room around it: a crop to it, and a wider one where it runs out of that;
     - otherwise the first look was at the right framing already.
     """
     height, width = rgb.shape[:2]
     box = subject_box(whole.alpha, width, height)
     if box is None or sides_touched(box, width, height) >= 2 or _half_found(whole.alpha) > HALF_FOUND:
-        return extended_look(rgb, predict)
+        return extended_look(rgb, predict, side)
     crop = grown(box, CROP_MARGIN, width, height)
     if (crop[2] - crop[0]) * (crop[3] - crop[1]) > WORTH_A_CROP * width * height:
         return None
-    return crop_look(rgb, crop, predict)
+    look = crop_look(rgb, crop, predict, side)
+    wider = beyond(look, width, height)
+    return look if wider is None else crop_look(rgb, wider, predict, side)
+
+
+def free_sides(box: Box, width: int, height: int) -> tuple[bool, bool, bool, bool]:
+    """For left, top, right and bottom of a box whether the photo goes on there."""
+    return box[0] > 0, box[1] > 0, box[2] < width, box[3] < height
+
+
+def beyond(look: Look, width: int, height: int) -> Box | None:
+    """A larger box where the product runs out of a crop that stops short of the photo; None where it does not.
+
+    The first look sometimes misses what stands in front of another background, the legs of a chair below a
+    skirting board. The crop then shows the beginning of it.
+    """
+    product = look.alpha > FOUND
+    x0, y0, x1, y1 = look.box
+    edges = (product[:, 0], product[0], product[:, -1], product[-1])
+    runs = [
+        free and bool(edge.mean() > RUNS_OUT)
+        for edge, free in zip(edges, free_sides(look.box, width, height), strict=True)
+    ]
+    if not any(runs):
+        return None
+    dx, dy = int(WIDER * (x1 - x0)), int(WIDER * (y1 - y0))
+    return (
+        max(0, x0 - dx) if runs[0] else x0,
+        max(0, y0 - dy) if runs[1] else y0,
+        min(width, x1 + dx) if runs[2] else x1,
+        min(height, y1 + dy) if runs[3] else y1,
+    )
 
 
 def sides_touched(box: Box, width: int, height: int) -> int:
@@ -96,9 +131,14 @@ def _half_found(alpha: NDArray[np.float32]) -> float:
     return float(np.count_nonzero((alpha > 0.1) & (alpha < 0.9)) / max(1, np.count_nonzero(alpha > FOUND)))
 
 
-def first_look(rgb: NDArray[np.uint8], predict: Predict) -> NDArray[np.float32]:
-    """The network's coarse alpha of the whole photo, (h, w) float32 in [0, 1], longer side ``LOOK_SIDE``."""
-    return predict(reduced(rgb, LOOK_SIDE))
+def side_for(sees: int) -> int:
+    """The longer side, in pixels, of the pictures given to a network that sees ``sees`` pixels."""
+    return max(LOOK_SIDE, sees)
+
+
+def first_look(rgb: NDArray[np.uint8], predict: Predict, side: int = LOOK_SIDE) -> NDArray[np.float32]:
+    """The network's coarse alpha of the whole photo, (h, w) float32 in [0, 1], longer side at most ``side``."""
+    return predict(reduced(rgb, side))
 
 
 def subject_box(alpha: NDArray[np.float32], width: int, height: int) -> Box | None:
@@ -131,13 +171,13 @@ def grown(box: Box, share: float, width: int, height: int) -> Box:
     )
 
 
-def crop_look(rgb: NDArray[np.uint8], box: Box, predict: Predict) -> Look:
+def crop_look(rgb: NDArray[np.uint8], box: Box, predict: Predict, side: int = LOOK_SIDE) -> Look:
     """The network's answer to a crop of the photo."""
     x0, y0, x1, y1 = box
-    return Look("crop", box, predict(reduced(rgb[y0:y1, x0:x1], LOOK_SIDE)))
+    return Look("crop", box, predict(reduced(rgb[y0:y1, x0:x1], side)))
 
 
-def extended_look(rgb: NDArray[np.uint8], predict: Predict) -> Look:
+def extended_look(rgb: NDArray[np.uint8], predict: Predict, side: int = LOOK_SIDE) -> Look:
     """The network's answer to the photo on a canvas continued by its own border, repeated and blurred.
 
     A frame-filling pack has no surroundings to stand out from; these give it some. Of seven ways to fill the
@@ -145,7 +185,7 @@ def extended_look(rgb: NDArray[np.uint8], predict: Predict) -> Look:
     products: mean IoU 0.965 against 0.807 for the photo as it is, on photos cropped to the product's box.
     """
     height, width = rgb.shape[:2]
-    small = reduced(rgb, int(LOOK_SIDE / (1 + 2 * EXTENSION)))
+    small = reduced(rgb, int(side / (1 + 2 * EXTENSION)))
     rows, columns = small.shape[:2]
     pad_y, pad_x = round(rows * EXTENSION), round(columns * EXTENSION)
     repeated = cv2.copyMakeBorder(small, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_REPLICATE)

@@ -1,0 +1,74 @@
+"""Any rembg model goes the same way; here with networks of one node in place of the published weights."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from catalog_assets import weights
+from catalog_assets.cli import app
+from catalog_assets.imaging.encode import encode_jpeg
+from catalog_assets.weights import session as sessions
+from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "models"
+    home.mkdir()
+    monkeypatch.setenv("U2NET_HOME", str(home))
+    monkeypatch.delenv("REMBG_HOME", raising=False)
+    monkeypatch.setattr(sessions, "_sessions", {})
+    return home
+
+
+def bright_disc(path: Path) -> np.ndarray:
+    rgb = np.random.default_rng(5).normal(40, 3, (900, 1200, 3)).clip(0, 255).astype(np.uint8)
+    cv2.circle(rgb, (600, 450), 220, (235, 215, 200), -1, cv2.LINE_AA)
+    path.write_bytes(encode_jpeg(rgb))
+    return rgb.max(axis=-1) > 130
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("u2netp", 320), ("silueta", 320), ("isnet-general-use", 1024), ("birefnet-general", 1024)],
+)
+def test_a_model_named_in_the_environment_cuts_the_photo_out(
+    name: str, side: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own input size and normalisation are rembg's; a wrong size would be refused by the network."""
+    (folder / f"{name}.onnx").write_bytes(mean_of_channels(side, side))
+    monkeypatch.setenv("CATALOG_MATTE_MODEL", name)
+    truth = bright_disc(tmp_path / "disc.jpg")
+    result = CliRunner().invoke(
+        app, ["cutout", str(tmp_path / "disc.jpg"), "--out", str(tmp_path / "out"), "--json"]
+    )
+    row = json.loads(result.stdout)["photos"][0]
+    alpha = np.asarray(Image.open(row["out"]))[..., 3] > 127
+    assert (alpha & truth).sum() / (alpha | truth).sum() > 0.98
+    assert weights.MODELS[name].input_px == side
+    assert weights.matte_session(name).name == name
+
+
+def test_a_network_that_sees_more_is_given_more(folder: Path) -> None:
+    from catalog_assets.imaging.matting import make_cutout
+
+    (folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    session = weights.matte_session("isnet-general-use")
+    given: list[int] = []
+
+    def watched(rgb: np.ndarray) -> np.ndarray:
+        given.append(max(rgb.shape[:2]))
+        return session.predict(rgb)
+
+    rgb = np.full((1500, 2000, 3), 30, np.uint8)
+    cv2.circle(rgb, (1000, 750), 400, (220, 220, 220), -1, cv2.LINE_AA)
+    make_cutout(rgb, watched, sees=session.sees)
+    assert given[0] == 1024
+    given.clear()
+    make_cutout(rgb, watched)
+    assert given[0] == 640
