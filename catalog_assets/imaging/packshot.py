@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.compose import Composition, develop, full_mask, over
+from catalog_assets.imaging.contact import find_contact, shown_depth
 from catalog_assets.imaging.ground import GroundCamera
 from catalog_assets.imaging.resample import alpha_box, place
 from catalog_assets.imaging.shadow import Light, ground_light
-from catalog_assets.imaging.solid import find_contact, lying_solid, shown_depth, standing_solid
+from catalog_assets.imaging.solid import lying_solid, standing_solid
 
 PACKSHOT_VERSION = "1"
 

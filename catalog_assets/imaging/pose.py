@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog_assets.imaging.contact import bottom_rows, leg_pieces, solid_threshold
 from catalog_assets.imaging.resample import alpha_box
-from catalog_assets.imaging.solid import bottom_rows, leg_pieces, solid_threshold
 
 Posture = Literal["standing", "lying", "hanging"]
 

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from catalog_assets.imaging.contact import find_contact
 from catalog_assets.imaging.ground import GroundCamera
 from catalog_assets.imaging.resample import alpha_box, place
 from catalog_assets.imaging.shadow import (
@@ -16,7 +17,7 @@ from catalog_assets.imaging.shadow import (
     ground_light,
     sky_directions,
 )
-from catalog_assets.imaging.solid import find_contact, standing_solid
+from catalog_assets.imaging.solid import standing_solid
 from catalog_assets_tests.products import drawn_box, sample_cutout
 
 LEFT = Light(azimuth_deg=-90, elevation_deg=45, radius_deg=6, share=0.7)

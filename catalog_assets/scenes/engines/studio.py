@@ -20,18 +20,12 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.backdrops import KINDS, Backdrop, backdrop_setting, draw_backdrop
 from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.compose import Composition, develop, full_mask, over
+from catalog_assets.imaging.contact import Contact, find_contact, shown_depth
 from catalog_assets.imaging.finish import add_grain, grain_of, sharpen_ground
 from catalog_assets.imaging.light import light_wrap, mirror_strength, reflect, relight, shading
 from catalog_assets.imaging.resample import Placed, place
 from catalog_assets.imaging.shadow import Light, ground_light
-from catalog_assets.imaging.solid import (
-    Contact,
-    find_contact,
-    hanging_solid,
-    lying_solid,
-    shown_depth,
-    standing_solid,
-)
+from catalog_assets.imaging.solid import hanging_solid, lying_solid, standing_solid
 from catalog_assets.scenes.contract import (
     Capabilities,
     EngineError,

@@ -1,0 +1,242 @@
+"""Where a standing product touches the ground, read from the lower edge of its outline.
+
+Where the outline's lower edge can be a foot, its row in the picture says how far back it stands, so that the
+shadow starts exactly where the product is seen to touch: rear legs of a stool included, the handle of a mug not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.ground import GroundCamera
+from catalog_assets.imaging.resample import Placed
+
+STEEP = 2.2
+"""Rows the lower outline may climb per column before it counts as the side of something, not its foot."""
+
+LEG_REACH = 0.38
+"""Share of the height by which a rear foot may stand higher in the picture than the front one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foot:
+    """A piece of the lower outline that stands on the ground.
+
+    ``x0``/``x1``: picture columns, end exclusive. ``row``: its lowest picture row. ``centre_mm``: distance of
+    its middle, ground Y. ``alone``: it carries a part of its own (one of a pair), not a leg of the whole.
+    """
+
+    x0: int
+    x1: int
+    row: float
+    centre_mm: float
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How a standing product meets the ground.
+
+    ``baseline``: for every column of the patch, the picture row about which its mirror image turns.
+    ``front_mm``: per column of the patch, ground Y of the outline where it touches, −inf elsewhere.
+    ``front_row``: the lowest row that touches. ``centre_mm``: ground Y of the product's middle.
+    ``depth_mm``: its depth on this ground.
+    """
+
+    feet: tuple[Foot, ...]
+    baseline: NDArray[np.float32]
+    front_mm: NDArray[np.float64]
+    front_row: float
+    centre_mm: float
+    depth_mm: float
+
+
+def bottom_rows(alpha: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.int32]:
+    """Lowest row per column where coverage passes ``threshold``; −1 for empty columns."""
+    mask = alpha > threshold
+    rows = mask.shape[0] - 1 - np.argmax(mask[::-1], axis=0)
+    return np.where(mask.any(axis=0), rows, -1).astype(np.int32)
+
+
+def solid_threshold(alpha: NDArray[np.float32]) -> float:
+    """Coverage from which a pixel belongs to the outline: lower for glass than for opaque things."""
+    high = float(np.percentile(alpha[alpha > 0.02], 90)) if (alpha > 0.02).any() else 1.0
+    return min(0.5, 0.5 * high)
+
+
+def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Contact:
+    """Where a standing product touches the ground.
+
+    Args:
+        product: placed, its lowest row where it should stand.
+        camera: of the picture.
+        depth_mm: the product's depth as this camera would show it (see :func:`shown_depth`).
+    """
+    alpha = product.alpha
+    threshold = solid_threshold(alpha)
+    bottom = bottom_rows(alpha, threshold)
+    h, w = alpha.shape
+    used = bottom >= 0
+    front = int(bottom.max())
+    rows = product.y0 + bottom.astype(np.float64) + 0.5
+    away = camera.rows_to_y(rows)
+    y_front = float(camera.rows_to_y(np.array(product.y0 + front + 0.5)))
+    back = np.where(used, away - y_front, np.inf)
+    scale = camera.px_per_mm(product.y0 + front)
+    width_mm = max(1e-3, used.sum() / scale)
+    ratio = depth_mm / width_mm
+
+    # Radius of the foot: the outline's width at a row that far back must be twice it (see module text).
+    radius = depth_mm / 2
+    for r in np.linspace(0.02, 0.5, 49) * depth_mm:
+        columns = np.flatnonzero(back <= r)
+        half = 0.5 * (columns[-1] - columns[0] + 1) / scale
+        if half * ratio <= r:
+            radius = float(r)
+            break
+    mask = alpha > threshold
+    pieces = _pieces(bottom, used, jump=max(2.0, 0.025 * h))
+    legs = set(leg_pieces(mask, bottom))
+    front_pieces = [(a, b) for a, b in pieces if back[a:b].min() <= radius]
+    # Walls that rise straight from the ground stand on it with their whole lower edge: boxes, however turned.
+    walls: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    for a, b in front_pieces:
+        walls[a, b] = _upright_columns(mask[:, a:b], bottom[a:b]) & (
+            back[a:b] <= 1.6 * max(depth_mm, width_mm)
+        )
+        if walls[a, b].any() and (b - a) > 0.5 * w:
+            ends = back[a:b][walls[a, b]]
+            radius = max(radius, min(0.5 * float(ends[0] + ends[-1]), 0.8 * width_mm))
+    # A ring or a hoop touches with its band: the foot is no deeper than the band is seen to be.
+    foremost = np.flatnonzero(bottom >= front - max(1, round(0.004 * h)))
+    seen = float(np.median(_bottom_run(mask, bottom)[foremost])) / scale
+    radius = min(radius, 0.5 * seen / math.sin(max(camera.elevation_at_row(product.y0 + front), 0.1)))
+    depth_mm = max(depth_mm, 2 * radius)
+    centre = y_front + radius
+    feet: list[Foot] = []
+    parts = _parts(mask)
+    touching = np.zeros(w, bool)
+    for a, b in pieces:
+        low = int(bottom[a:b].max())
+        lowest = a + np.flatnonzero(bottom[a:b] >= low - max(1, round(0.004 * h)))
+        middle = int(lowest[len(lowest) // 2])
+        distance = float(back[lowest].min())
+        is_front = (a, b) in walls
+        is_rear_leg = (a, b) in legs and distance <= 2.5 * max(depth_mm, 0.4 * width_mm)
+        alone = (middle, low) in parts and low >= h - 1 - LEG_REACH * h
+        if not (is_front or is_rear_leg or alone):
+            continue
+        limit = radius if is_front else distance + 0.25 * depth_mm
+        if alone:
+            limit = distance + 0.25 * depth_mm
+        on = back[a:b] <= limit
+        if is_front:
+            on |= walls[a, b]
+        touching[a:b] |= on
+        across = on.sum() / scale
+        own = min(max(ratio, 0.4) * across / 2, radius)
+        feet.append(
+            Foot(product.x0 + a, product.x0 + b, product.y0 + low + 0.5, y_front + distance + own, alone)
+        )
+    if not feet:
+        # All tips and laces: let it stand on its lowest columns.
+        low = np.flatnonzero(back <= radius)
+        touching[low] = True
+        feet = [
+            Foot(product.x0 + int(low[0]), product.x0 + int(low[-1]) + 1, product.y0 + front + 0.5, centre)
+        ]
+    if len(feet) > 1 and max(f.x1 - f.x0 for f in feet) < 0.4 * w:
+        # On legs the body stands over their middle.
+        nearest, farthest = min(f.centre_mm for f in feet), max(f.centre_mm for f in feet)
+        centre = (nearest + farthest) / 2
+        depth_mm = max(0.6 * depth_mm, farthest - nearest)
+    elif len(feet) == 1:
+        feet = [replace(feet[0], centre_mm=centre)]
+    _, centre_row = camera.to_picture(0.0, centre)
+    baseline = np.where(touching, rows, min(centre_row, product.y0 + front + 0.5)).astype(np.float32)
+    front_mm = np.where(touching, away, -np.inf)
+    return Contact(tuple(feet), baseline, front_mm, product.y0 + front + 0.5, centre, depth_mm)
+
+
+def _parts(mask: NDArray[np.bool_]) -> set[tuple[int, int]]:
+    """Columns and rows that are lowest in a part of its own (at least a tenth of the whole)."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= 0.1 * mask.sum()]
+    if len(large) < 2:
+        return set()
+    found: set[tuple[int, int]] = set()
+    for i in large:
+        row = int(stats[i, cv2.CC_STAT_TOP] + stats[i, cv2.CC_STAT_HEIGHT] - 1)
+        near = labels[max(0, row - 3) : row + 1] == i
+        found |= {(int(x), y) for x in np.flatnonzero(near.any(axis=0)) for y in range(row - 3, row + 1)}
+    return found
+
+
+def _upright_columns(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Columns from the lowest point out to a side that rises straight, (w,) bool."""
+    h, w = mask.shape
+    filled = mask.any(axis=1)
+    left = np.argmax(mask, axis=1)
+    right = w - 1 - np.argmax(mask[:, ::-1], axis=1)
+    slack = max(2.0, 0.035 * w)
+    low = int(np.argmax(bottom))
+    on = np.zeros(w, bool)
+    rows = max(1, int(filled.sum()))
+    if (filled & (left <= slack)).sum() >= 0.4 * rows:
+        on[: low + 1] = True
+    if (filled & (right >= w - 1 - slack)).sum() >= 0.4 * rows:
+        on[low:] = True
+    # A rounded lower corner climbs away from the ground: only what runs along it counts.
+    width = min(7, w)
+    climb = np.abs(np.convolve(np.diff(bottom, prepend=bottom[0]), np.ones(width) / width, mode="same"))
+    return on & (bottom >= h - 1 - 0.45 * h) & (climb < 0.9)
+
+
+def shown_depth(depth_mm: float, view_elevation: float, camera_elevation: float) -> float:
+    """Depth that makes a foot seen under one elevation (radians) lie flat under another.
+
+    A photo taken from higher up than the plate shows the foot as a rounder ellipse; on the plate's ground
+    that
+    ellipse is as deep as this.
+    """
+    ratio = math.sin(max(view_elevation, 0.04)) / math.sin(max(camera_elevation, 0.04))
+    return depth_mm * min(max(ratio, 0.35), 2.5)
+
+
+def _bottom_run(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Length of the vertical run that ends at each column's bottom."""
+    h = mask.shape[0]
+    empty_above = np.where(~mask & (np.arange(h)[:, None] < bottom[None, :]), np.arange(h)[:, None], -1)
+    return (bottom - empty_above.max(axis=0)).astype(np.int32)
+
+
+def _pieces(bottom: NDArray[np.int32], used: NDArray[np.bool_], jump: float) -> list[tuple[int, int]]:
+    """Columns split where the lower outline jumps or climbs steeply: legs come apart from what they carry."""
+    w = bottom.size
+    step = np.diff(bottom, prepend=bottom[0])
+    climb = np.abs(np.convolve(np.clip(step, -40, 40), np.ones(3) / 3, mode="same"))
+    flat = used & (climb <= STEEP)
+    cut = np.ones(w + 1, bool)
+    cut[1:w] = (flat[1:] != flat[:-1]) | (np.abs(step[1:]) > jump)
+    edges = np.flatnonzero(cut)
+    least = max(2, round(0.008 * w))
+    return [(int(a), int(b)) for a, b in pairwise(edges) if flat[a] and b - a >= least]
+
+
+def leg_pieces(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Columns of legs: narrow, long pieces of the outline that end low, however far back they stand."""
+    h, w = mask.shape
+    run = _bottom_run(mask, bottom)
+    legs: list[tuple[int, int]] = []
+    for a, b in _pieces(bottom, bottom >= 0, jump=max(2.0, 0.025 * h)):
+        low = int(bottom[a:b].max())
+        lowest = a + np.flatnonzero(bottom[a:b] >= low - max(1, round(0.004 * h)))
+        if run[lowest[len(lowest) // 2]] >= 0.14 * h and (b - a) < 0.3 * w and low >= h - 1 - LEG_REACH * h:
+            legs.append((a, b))
+    return legs
