@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.contact import bottom_rows, leg_pieces, solid_threshold
+from catalog_assets.imaging.contact import bottom_rows, solid_threshold
 from catalog_assets.imaging.resample import alpha_box
+from catalog_assets.imaging.stance import find_stance
 
 Posture = Literal["standing", "lying", "hanging"]
 
@@ -36,7 +36,12 @@ _STANDS = re.compile(
 )
 _TOP = re.compile(r"\b(top|flat|flatlay|lay|above|overhead|plan)\b", re.I)
 _FRONT = re.compile(r"\b(front|back|rear|side|left|right|profile)\b", re.I)
+_SHOE = re.compile(r"\b(shoes?|sneakers?|trainers?|boots?|loafers?|sandals?)\b", re.I)
 _CUSHION = re.compile(r"\b(cushions?|pillows?)\b", re.I)
+
+
+USUAL_DEG = 10.0
+"""How steeply product photographers look down on standing things where nothing says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,11 @@ def estimate_pose(
             # A square-on view from above shows the full length, a shallow one less of it.
             elevation = math.degrees(math.asin(min(max(sine, 0.25), 1.0)))
         return Pose("lying", elevation, "words and size")
-    grounded = _grounded_part(patch > solid_threshold(patch))
-    sure = _FRONT.search(named) or (grounded is not None and _STANDS.search(words))
-    if not sure and (grounded is None or _turned_slab(patch) or not _stands(grounded)):
-        return Pose("lying", 75.0, "outline does not stand")
+    stance = find_stance(patch, solid_threshold(patch), sole=bool(_SHOE.search(words)))
+    if not (stance.stands or _FRONT.search(named) or (_STANDS.search(words) and not stance.scattered)):
+        return Pose("lying", 75.0, stance.reason)
+    if stance.elevation_deg is not None:
+        return Pose("standing", stance.elevation_deg, stance.reason)
     by_size = None
     if height_mm and width_mm and depth_mm and not _CUSHION.search(words):
         by_size = _elevation_from_size(seen, height_mm, width_mm, depth_mm)
@@ -100,61 +106,11 @@ def estimate_pose(
         mixed = by_size + 0.35 * max(0.0, by_foot - by_size)
         return Pose("standing", min(mixed, max(8.0, 0.8 * by_foot)), "size and foot")
     if by_foot is not None:
-        return Pose("standing", max(3.0, 0.8 * (by_foot - 8.0)), "foot")
+        # A straight lower edge says nothing: it may be a round foot at eye level or a box from any height.
+        return Pose("standing", 0.8 * (by_foot - 8.0) if by_foot > 18.0 else USUAL_DEG, "foot")
     if by_size is not None:
         return Pose("standing", (by_size + 12.0) / 2, "size")
-    return Pose("standing", 12.0, "usual")
-
-
-def _turned_slab(alpha: NDArray[np.float32]) -> bool:
-    """Whether the outline is a rectangle turned in the picture plane: nothing stands like that."""
-    h, w = alpha.shape
-    scale = 256 / max(h, w)
-    small = cv2.resize(alpha, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    mask = (small > 0.5).astype(np.uint8)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not contours:
-        return False
-    hull = cv2.convexHull(max(contours, key=cv2.contourArea))
-    _, (a, b), angle = cv2.minAreaRect(hull)
-    turned = min(angle % 90, 90 - angle % 90)
-    return bool(a * b > 0 and cv2.contourArea(hull) / (a * b) > 0.86 and turned > 7.0)
-
-
-def _stands(mask: NDArray[np.bool_]) -> bool:
-    """Whether the centre of mass lies over what can touch the ground (static stability)."""
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    mask = mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-    h, w = mask.shape
-    bottom = bottom_rows(mask.astype(np.float32), 0.5)
-    columns = np.flatnonzero(bottom >= h - 1 - max(2.0, 0.035 * h))
-    first, last = int(columns[0]), int(columns[-1])
-    base = last - first + 1
-    # The base goes on where the lower edge rises no faster than a foot seen from above would.
-    reach = max(2, round(0.05 * w))
-    while last + reach < w and bottom[last] - bottom[last + reach] <= 0.7 * reach:
-        last += reach
-    while first - reach >= 0 and bottom[first] - bottom[first - reach] <= 0.7 * reach:
-        first -= reach
-    for x0, x1 in leg_pieces(mask, bottom):
-        first, last = min(first, x0), max(last, x1)
-    centre = float((mask.sum(axis=0) * np.arange(w)).sum() / mask.sum())
-    slack = 0.06 * w
-    balanced = first - slack <= centre <= last + slack
-    on_its_tip = h > 2.2 * w and base < 0.6 * w and h > 4.0 * base
-    return balanced and not on_its_tip
-
-
-def _grounded_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """The parts that reach the ground; None when several lie scattered up the picture, as seen from above."""
-    h = mask.shape[0]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    large = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= 0.03 * mask.sum()]
-    bottoms = {i: int(stats[i, cv2.CC_STAT_TOP] + stats[i, cv2.CC_STAT_HEIGHT]) for i in large}
-    low = [i for i in large if bottoms[i] >= 0.62 * h]
-    if not low or len(large) - len(low) >= 3:
-        return None
-    return np.isin(labels, low)
+    return Pose("standing", USUAL_DEG, "usual")
 
 
 def _elevation_from_size(seen: float, height: float, width: float, depth: float) -> float | None:
