@@ -106,10 +106,12 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
     front_pieces = [(a, b) for a, b in pieces if back[a:b].min() <= radius]
     # Walls that rise straight from the ground stand on it with their whole lower edge: boxes, however turned.
     walls: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    edges = _base_edges(mask, bottom)
     for a, b in front_pieces:
         walls[a, b] = _upright_columns(mask[:, a:b], bottom[a:b]) & (
             back[a:b] <= 1.6 * max(depth_mm, width_mm)
         )
+        walls[a, b] |= edges[a:b]
         if walls[a, b].any() and (b - a) > 0.5 * w:
             ends = back[a:b][walls[a, b]]
             radius = max(radius, min(0.5 * float(ends[0] + ends[-1]), 0.8 * width_mm))
@@ -164,6 +166,20 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
     return Contact(tuple(feet), baseline, front_mm, product.y0 + front + 0.5, centre, depth_mm)
 
 
+def lower_chain(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The convex hull's lower side from left to right, (n, 2) x and y, nearly straight pieces joined."""
+    ys, xs = np.nonzero(mask)
+    hull = cv2.convexHull(np.stack([xs, ys], axis=1).astype(np.int32))
+    hull = cv2.approxPolyDP(hull, 0.010 * max(mask.shape), closed=True)[:, 0, :].astype(np.float64)
+    left = hull[np.lexsort((-hull[:, 1], hull[:, 0]))[0]]
+    right = hull[np.lexsort((hull[:, 1], hull[:, 0]))[-1]]
+    # Lower: below (in the picture) the straight line between the outermost points.
+    across = max(1e-6, right[0] - left[0])
+    line = left[1] + (hull[:, 0] - left[0]) * (right[1] - left[1]) / across
+    chain = hull[hull[:, 1] >= line - 1e-6]
+    return chain[np.argsort(chain[:, 0], kind="stable")]
+
+
 def _parts(mask: NDArray[np.bool_]) -> set[tuple[int, int]]:
     """Columns and rows that are lowest in a part of its own (at least a tenth of the whole)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
@@ -192,10 +208,34 @@ def _upright_columns(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDAr
         on[: low + 1] = True
     if (filled & (right >= w - 1 - slack)).sum() >= 0.4 * rows:
         on[low:] = True
-    # A rounded lower corner climbs away from the ground: only what runs along it counts.
-    width = min(7, w)
-    climb = np.abs(np.convolve(np.diff(bottom, prepend=bottom[0]), np.ones(width) / width, mode="same"))
-    return on & (bottom >= h - 1 - 0.45 * h) & (climb < 0.9)
+    # A rounded lower corner climbs away from the ground: only what runs along it counts, or is straight.
+    step = np.diff(bottom, prepend=bottom[0])
+    climb = np.convolve(step, np.ones(min(7, w)) / min(7, w), mode="same")
+    wide = max(7, w // 10)
+    straight = np.abs(climb - np.convolve(step, np.ones(wide) / wide, mode="same")) < 0.3
+    along = (np.abs(climb) < 0.9) | (straight & (np.abs(climb) < 1.6))
+    return on & (bottom >= h - 1 - 0.45 * h) & along
+
+
+def _base_edges(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Columns of the straight lower edges that meet in the lowest corner of a box, (w,) bool."""
+    h, w = mask.shape
+    on = np.zeros(w, bool)
+    chain = lower_chain(mask)
+    lowest = int(np.argmax(chain[:, 1]))
+    x, y = chain[lowest]
+    for other in (lowest - 1, lowest + 1):
+        if not 0 <= other < len(chain):
+            continue
+        end_x, end_y = chain[other]
+        a, b = int(min(x, end_x)), int(max(x, end_x)) + 1
+        if b - a < 0.25 * w or y - end_y > 1.0 * (b - a):
+            continue
+        edge = np.interp(np.arange(a, b), *np.array(sorted([(x, y), (end_x, end_y)])).T)
+        near = np.abs(edge - bottom[a:b]) < 0.012 * max(h, w) + 1
+        if near.mean() > 0.9:
+            on[a:b] |= near
+    return on
 
 
 def shown_depth(depth_mm: float, view_elevation: float, camera_elevation: float) -> float:

@@ -17,14 +17,20 @@ from catalog_assets.imaging.resample import alpha_box, place
 from catalog_assets.imaging.shadow import Light, ground_light
 from catalog_assets.imaging.solid import lying_solid, standing_solid
 
-PACKSHOT_VERSION = "1"
+PACKSHOT_VERSION = "2"
 
 LIGHTS = (
-    Light(azimuth_deg=-140, elevation_deg=62, radius_deg=14, share=0.36),
-    Light(azimuth_deg=180, elevation_deg=84, radius_deg=42, share=0.44),
+    Light(azimuth_deg=-60, elevation_deg=66, radius_deg=16, share=0.34),
+    Light(azimuth_deg=180, elevation_deg=84, radius_deg=40, share=0.40),
 )
-"""A softbox from the upper left on the camera's side and a broad one overhead: a short shadow to the right
-and back, and a close, dark contact. The last fifth comes from all around."""
+"""A softbox from above, left and a little behind, and a broad one overhead: a short shadow that comes towards
+the camera and to the right, and a close, dark contact. The rest comes from all around."""
+
+FLAT_LIGHTS = (
+    Light(azimuth_deg=-50, elevation_deg=48, radius_deg=10, share=0.42),
+    Light(azimuth_deg=180, elevation_deg=84, radius_deg=40, share=0.30),
+)
+"""For things seen from above: the key from the picture's upper left, so that what lies is seen to have height."""
 
 SHADOW_CLEAR = 0.012
 """Share of the frame at every edge that the shadow never reaches."""
@@ -44,6 +50,7 @@ class PackshotSpec:
     ``max_upscale``: picture pixels per cutout pixel above which the picture is made smaller instead.
     ``posture`` ``lying`` is for things photographed from above: their shadow hugs the outline.
     ``elevation_deg``: angle the camera looked down at. ``depth_ratio``: depth over width.
+    ``thickness_ratio``: of a lying thing, thickness over its longer side.
     """
 
     width: int = 2000
@@ -59,6 +66,7 @@ class PackshotSpec:
     posture: Literal["standing", "lying", "hanging"] = "standing"
     elevation_deg: float = 12.0
     depth_ratio: float = 0.8
+    thickness_ratio: float = 0.08
 
 
 def frame_size(box: tuple[int, int, int, int], spec: PackshotSpec) -> tuple[int, int, float]:
@@ -145,15 +153,20 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
         camera = _studio_camera(width, height, top + box_h, math.radians(spec.elevation_deg), spec.posture)
         if spec.posture == "lying":
             millimetres = max(box_w, box_h) / camera.px_per_mm(top + box_h / 2)
-            solid = lying_solid(product, camera, 0.05 * millimetres)
+            solid = lying_solid(product, camera, spec.thickness_ratio * millimetres)
+            lights, foot = FLAT_LIGHTS, (left, top, left + box_w, top + box_h)
         else:
             mm = box_w / camera.px_per_mm(top + box_h)
             elevation = camera.elevation_at_row(top + box_h)
             depth = shown_depth(spec.depth_ratio * mm, elevation, elevation)
             contact = find_contact(product, camera, depth)
             solid = standing_solid(product, camera, contact, elevation)
-        light = ground_light(solid, LIGHTS, camera.ground_matrix(), (width, height))
-        background *= _inside_frame(light)[..., None]
+            _, back_row = camera.to_picture(0.0, contact.centre_mm + contact.depth_mm / 2)
+            lights = LIGHTS
+            touching = product.x0 + np.flatnonzero(np.isfinite(contact.front_mm))
+            foot = (float(touching[0]), back_row, float(touching[-1]), contact.front_row)
+        light = ground_light(solid, lights, camera.ground_matrix(), (width, height))
+        background *= _inside_frame(light, foot)[..., None]
     over(product, background)
     mask = full_mask(product, width, height)
     rgb = develop(background)
@@ -188,19 +201,32 @@ def _studio_camera(
     return GroundCamera(focal, width / 2, cy, elevation, distance * math.sin(elevation))
 
 
-def _inside_frame(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fade the shadow out before the frame edge and drop what no eye sees, so that the ground is exact."""
+def _inside_frame(light: NDArray[np.float32], box: tuple[float, float, float, float]) -> NDArray[np.float32]:
+    """Let the shadow run out round the foot before the frame ends, and drop what no eye sees.
+
+    A product that fills the frame leaves no room for its whole shadow. It thins out along ellipses about the
+    foot, so that no straight border tells where the frame's was.
+
+    Args:
+        light: (H, W) share of light left.
+        box: (x0, y0, x1, y1) of the foot in the picture, pixels.
+    """
     h, w = light.shape
-    clear, soft = SHADOW_CLEAR * min(h, w), 0.10 * min(h, w)
+    clear = SHADOW_CLEAR * min(h, w) + 1
+    x0, y0, x1, y1 = box
+    x = np.arange(w, dtype=np.float32) + 0.5
+    y = np.arange(h, dtype=np.float32) + 0.5
 
-    def ramp(n: int) -> NDArray[np.float32]:
-        edge = np.minimum(np.arange(n), np.arange(n)[::-1])
-        t = np.clip((edge - clear) / soft, 0, 1)
-        return (t * t * (3 - 2 * t)).astype(np.float32)
+    def beyond(n: NDArray[np.float32], low: float, high: float, end: int) -> NDArray[np.float32]:
+        before = np.maximum(low - n, 0) / max(low - clear, 1.0)
+        after = np.maximum(n - high, 0) / max(end - clear - high, 1.0)
+        return before + after
 
-    dark = (1 - light) * ramp(w)[None, :] * ramp(h)[:, None]
+    away = np.sqrt(beyond(x, x0, x1, w)[None, :] ** 2 + beyond(y, y0, y1, h)[:, None] ** 2)
+    t = np.clip(1 - away, 0, 1)
+    dark = (1 - light) * (t * t * (3 - 2 * t))
     # A soft toe: what is left far out would only be a stain of a few levels.
-    toe = np.float32(0.025)
+    toe = np.float32(0.02)
     dark = np.maximum(dark - toe, 0)
     return (1 - dark * dark / (dark + toe)).astype(np.float32)
 

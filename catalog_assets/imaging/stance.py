@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.contact import bottom_rows, leg_pieces
+from catalog_assets.imaging.contact import bottom_rows, leg_pieces, lower_chain
 
 LEVEL_DEG = 8.0
 """How far the edge under the centre of mass may slant before nothing would stand on it."""
@@ -103,20 +103,6 @@ def _turned_slab(mask: NDArray[np.bool_]) -> bool:
     return bool(a * b > 0 and cv2.contourArea(hull) / (a * b) > 0.86 and turned > 7.0)
 
 
-def _lower_chain(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The convex hull's lower side from left to right, (n, 2) x and y, nearly straight pieces joined."""
-    ys, xs = np.nonzero(mask)
-    hull = cv2.convexHull(np.stack([xs, ys], axis=1).astype(np.int32))
-    hull = cv2.approxPolyDP(hull, 0.010 * max(mask.shape), closed=True)[:, 0, :].astype(np.float64)
-    left = hull[np.lexsort((-hull[:, 1], hull[:, 0]))[0]]
-    right = hull[np.lexsort((hull[:, 1], hull[:, 0]))[-1]]
-    # Lower: below (in the picture) the straight line between the outermost points.
-    across = max(1e-6, right[0] - left[0])
-    line = left[1] + (hull[:, 0] - left[0]) * (right[1] - left[1]) / across
-    chain = hull[hull[:, 1] >= line - 1e-6]
-    return chain[np.argsort(chain[:, 0], kind="stable")]
-
-
 def _corner_elevation(mask: NDArray[np.bool_]) -> float | None:
     """Camera elevation (degrees) of a box that shows two sides, from its two lower edges; else None.
 
@@ -124,7 +110,7 @@ def _corner_elevation(mask: NDArray[np.bool_]) -> float | None:
     sin²(e) whatever way the box is turned.
     """
     h, w = mask.shape
-    chain = _lower_chain(mask)
+    chain = lower_chain(mask)
     lowest = int(np.argmax(chain[:, 1]))
     if lowest == 0 or lowest == len(chain) - 1:
         return None
@@ -188,7 +174,7 @@ def _parts(body: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
 
 def _slant_deg(body: NDArray[np.bool_]) -> float:
     """Slant of the hull's lower side under the centre of mass, degrees; the levellest place near it counts."""
-    chain = _lower_chain(body)
+    chain = lower_chain(body)
     w = body.shape[1]
     centre = float((body.sum(axis=0) * np.arange(w)).sum() / body.sum())
     reach = 0.12 * w

@@ -15,6 +15,7 @@ from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, thumbnail
 from catalog_assets.imaging.packshot import PACKSHOT_VERSION, PackshotSpec, compose_packshot, plan_packshots
 from catalog_assets.imaging.pose import estimate_pose
+from catalog_assets.scenes.dimensions import usual_dimensions
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgba
@@ -104,7 +105,18 @@ def _posed(spec: PackshotSpec, view: str, item: Item, rgba: NDArray[np.uint8]) -
         width_mm=item.width_mm,
         depth_mm=item.depth_mm,
     )
-    return replace(spec, posture=pose.posture, elevation_deg=pose.elevation_deg)
+    ratio = usual_dimensions(item.title, item.category).depth_ratio
+    thickness = min(ratio, 0.2)
+    if item.depth_mm and item.width_mm:
+        ratio = item.depth_mm / item.width_mm
+        thickness = item.depth_mm / max(item.width_mm, item.height_mm or 0.0)
+    return replace(
+        spec,
+        posture=pose.posture,
+        elevation_deg=pose.elevation_deg,
+        depth_ratio=ratio,
+        thickness_ratio=thickness,
+    )
 
 
 def target_fill(brand: Brand) -> float:
