@@ -48,10 +48,24 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     behind = math.ceil((farthest - contact.centre_mm) / cell) + pad
     ny = before + behind + 1
     along = np.arange(ny, dtype=np.float32)[:, None] - np.float32(before)
-    grid = np.zeros((slabs + 2, ny, columns), np.uint8)
+    x_left, _ = camera.to_ground(product.x0 + 0.5 * w / columns, contact.front_row)
+    # Rear feet are seen smaller: on the ground they stand further out than the front's scale says.
+    aside = math.ceil(0.25 * columns) if len(contact.feet) > 1 else 0
+    grid = np.zeros((slabs + 2, ny, columns + 2 * aside), np.uint8)
+
+    def outwards(a: int, b: int, y_mm: float) -> int:
+        """Cells by which columns a to b move aside when they stand at ``y_mm``."""
+        _, row = camera.to_picture(0.0, y_mm)
+        x = x_left + (a + b - 1) / 2 * cell
+        move = round(x * (scale / camera.px_per_mm(row) - 1) / cell)
+        return aside + min(max(move, -a - aside), columns + aside - b)
+
     picked = ((np.arange(columns) + 0.5) * w / columns).astype(int)
     # Where the outline stands on the ground, nothing of the product is in front of it.
     front = ((contact.front_mm[picked] - contact.centre_mm) / cell - 0.5).astype(np.float32)
+    # What curves up from the ground (a ball, a stud) does not reach further forward than it is seen to.
+    rows = product.y0 + bottom_rows(alpha, solid_threshold(alpha))[picked] + 0.5
+    outline = ((camera.rows_to_y(rows) - contact.centre_mm) / cell - 0.5).astype(np.float32)
     opacity = (small * 255).astype(np.uint8)
     # A band or a thin top is no deeper than what is seen of it from above.
     tall = (
@@ -61,13 +75,14 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
         row = product.y0 + (j + 0.5) * px_per_slab
         z_cells = (centre_row - row) / px_per_slab
         for a, b in _runs(small[j] > 0.06):
-            offset, lift = 0.0, 0.0
+            offset, lift, shift = 0.0, 0.0, aside
             if len(contact.feet) > 1 and (b - a) < 0.4 * columns:
                 foot = _foot_below(contact.feet, product.x0 + (a + b) / 2 * w / columns)
                 keep = 1.0 if foot.alone else 1.0 - min(1.0, max(0.0, z_cells) / (0.8 * slabs))
                 offset = (foot.centre_mm - contact.centre_mm) / cell * keep
                 _, foot_row = camera.to_picture(0.0, foot.centre_mm)
                 lift = (foot_row - centre_row) / px_per_slab * keep
+                shift = outwards(a, b, contact.centre_mm + offset * cell)
             z = int(min(max(round(z_cells + lift), 0), slabs + 1))
             u = (np.arange(a, b) + 0.5 - (a + b) / 2) / ((b - a) / 2)
             half = min((b - a) / 2 * max(ratio, 0.35), half_cells)
@@ -75,20 +90,33 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             reach = half * np.sqrt(np.maximum(0.0, 1.0 - np.abs(u) ** power))
             reach = np.minimum(reach, tall[j, a:b])
             inside = np.abs(along - np.float32(offset)) <= np.maximum(reach, 0.5)[None, :]
-            if offset == 0.0:
+            if z == 0:
+                inside &= along >= outline[None, a:b]
+            elif offset == 0.0:
                 inside &= along >= front[None, a:b]
-            window = grid[z, :, a:b]
+            window = grid[z, :, a + shift : b + shift]
             np.maximum(window, inside * opacity[j, a:b][None, :], out=window)
     lowest = np.clip(bottom_rows(np.asarray(small, np.float32), 0.06), 0, slabs - 1)
-    _fill_footprint(grid[0], along, front, half_cells, tall[lowest, np.arange(columns)])
+    deep = tall[lowest, np.arange(columns)]
+    floor = grid[0, :, aside : columns + aside]
+    opaque = int(np.median(floor[floor > 0])) if (floor > 0).any() else 255
+    if len(contact.feet) == 1:
+        _fill_footprint(floor, along, front, half_cells, deep, opaque)
+    else:
+        for foot in contact.feet:
+            a, b = (int(n) for n in np.searchsorted(picked, [foot.x0 - product.x0, foot.x1 - product.x0]))
+            shift = outwards(a, b, foot.centre_mm)
+            # A leg is about as deep as it is wide, however long it is.
+            thick = np.minimum(deep[a:b], 0.5 * max(1, b - a))
+            _fill_footprint(grid[0, :, a + shift : b + shift], along, front[a:b], np.inf, thick, opaque)
     parts: list[Slab] = []
     for z in range(slabs + 2):
         part = _tight(grid[z], z * slab_mm)
         if part is not None:
             parts.append(part)
-    x_left, _ = camera.to_ground(product.x0 + 0.5 * w / columns, contact.front_row)
     top = max(p.z_mm for p in parts)
-    return Solid(tuple(parts), cell, (x_left, contact.centre_mm - before * cell), max(top, cell))
+    corner = (x_left - aside * cell, contact.centre_mm - before * cell)
+    return Solid(tuple(parts), cell, corner, max(top, cell))
 
 
 def _fill_footprint(
@@ -97,6 +125,7 @@ def _fill_footprint(
     front: NDArray[np.float32],
     half_cells: float,
     half_depth: NDArray[np.float32],
+    opacity: int,
 ) -> None:
     """Cover the ground from the visible lower edge to as far behind the middle, in place.
 
@@ -107,10 +136,9 @@ def _fill_footprint(
     known = np.isfinite(front)
     if not known.any():
         return
-    opacity = int(np.median(floor[floor > 0])) if (floor > 0).any() else 255
     # A ring touches with a thin band, whatever its height further out.
     foremost = known & (front <= front[known].min() + 2)
-    band = 2 * float(np.median(half_depth[foremost]))
+    band = np.minimum(2 * float(np.median(half_depth[foremost])), 2 * half_depth)
     back = np.minimum(np.maximum(-front, front + 1), np.minimum(half_cells, front + band))
     inside = known[None, :] & (along >= front[None, :]) & (along <= back[None, :])
     np.maximum(floor, np.where(inside, np.uint8(opacity), np.uint8(0)), out=floor)
