@@ -21,6 +21,8 @@ from catalog_assets.imaging.textures import SIDE, broad_tile, fine_tile
 
 WINDOW = Light(azimuth_deg=-78, elevation_deg=40, radius_deg=7, share=0.58)
 SOFTBOX = Light(azimuth_deg=-125, elevation_deg=48, radius_deg=12, share=0.50)
+FROM_ABOVE = Light(azimuth_deg=-52, elevation_deg=42, radius_deg=8, share=0.52)
+"""The key for pictures taken from above: from their upper left, so that shadows show what has height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Backdrop:
     roughness: float = 0.5
     seed: int = 0
     flat: bool = False
+
+    def lights_for(self, posture: str) -> tuple[Light, ...]:
+        """The lights for a product of this posture."""
+        return (FROM_ABOVE,) if posture == "lying" or self.flat else self.lights
 
     @classmethod
     def from_settings(cls, kind: str, settings: dict[str, Any], seed: int) -> Backdrop:
@@ -145,7 +151,7 @@ def draw_backdrop(
     if posture == "hanging" or look.kind == "wall":
         return Drawn(_plain_wall(look, width, height, wall, camera.px_per_mm(foot[1])), None, None)
     if posture == "lying" or look.flat:
-        surface = _surface(look, camera, width, height, foot, look.surface or "plaster")
+        surface = _surface(look, camera, width, height, foot, look.surface or "paper")
         return Drawn(surface * ground * _pool(look, width, height, foot)[..., None], None, None)
     if look.surface is None:
         picture = _sweep(look, width, height, camera, foot, ground, wall)
@@ -155,27 +161,35 @@ def draw_backdrop(
     distance = (2.3 if look.kind == "room" else 2.6) * max(product_mm, 1.0)
     _, y_foot = camera.to_ground(*foot)
     _, edge = camera.to_picture(0.0, y_foot + distance)
-    surface = _surface(look, camera, width, height, foot, look.surface) * ground
-    surface *= _pool(look, width, height, foot)[..., None]
     back = _plain_wall(replace(look, surface="plaster"), width, height, wall, camera.px_per_mm(foot[1]))
     if look.kind == "room":
         _skirting(back, edge, camera, y_foot + distance, wall)
     far = camera.px_per_mm(edge) / camera.px_per_mm(foot[1])
     focus = 0.9 if look.kind == "room" else 0.014 * max(width, height) * (1 - far) + 1.0
+    # Above the seam's softness no ground is seen: it need not be drawn.
+    top = int(min(max(edge - 4 * focus - 4, 0), height - 1))
+    surface = _surface(look, camera, width, height, foot, look.surface, top)
+    surface *= (_pool(look, width, height, foot)[top:, :, None]) * ground
     picture = _join(surface, back, edge, focus)
     wall_mm = distance if look.kind == "room" else None
     return Drawn(_defocus(picture, camera, foot, edge, 0.7 if look.kind == "room" else 1.8), wall_mm, None)
 
 
 def _surface(
-    look: Backdrop, camera: GroundCamera, width: int, height: int, foot: tuple[float, float], name: str
+    look: Backdrop,
+    camera: GroundCamera,
+    width: int,
+    height: int,
+    foot: tuple[float, float],
+    name: str,
+    top: int = 0,
 ) -> NDArray[np.float32]:
-    """The ground's texture in perspective, (H, W, 3) around 1."""
+    """The ground's texture in perspective from picture row ``top`` on, (H − top, W, 3) around 1."""
     broad, side_mm = broad_tile(name, look.seed)
     fine = fine_tile(name, look.seed)
     at_foot = camera.px_per_mm(foot[1])
     x0, y0 = camera.to_ground(*foot)
-    ground = camera.ground_matrix()
+    ground = np.array([[1, 0, 0], [0, 1, -top], [0, 0, 1.0]]) @ camera.ground_matrix()
     # Close-ups would show the broad tile's cells: the material is then taken to be finer, down to a third.
     cell_mm = min(side_mm / SIDE, 3.0 / at_foot)
     grain = 1.0 / at_foot if name != "linen" else max(0.075, 0.5 / at_foot)
@@ -186,18 +200,22 @@ def _surface(
             [[cell, 0, x0 - cell * SIDE / 2 - shift], [0, -cell, y0 + cell * SIDE / 2], [0, 0, 1.0]]
         )
         seen = cv2.warpPerspective(
-            tile, ground @ to_mm, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+            tile, ground @ to_mm, (width, height - top), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
         return np.asarray(seen, np.float32)
 
     detail = lay(fine, grain)
     # Far away several cells fall on one pixel: fade the detail out instead of letting it sparkle.
-    rows = np.arange(height, dtype=np.float64) + 0.5
+    rows = np.arange(top, height, dtype=np.float64) + 0.5
     away = camera.rows_to_y(rows)
     _, y_foot = camera.to_ground(*foot)
     keep = np.clip(1.6 - 0.9 * away / max(y_foot, 1e-6), 0, 1).astype(np.float32)
-    detail = 1 + (detail - 1) * keep[:, None]
-    return np.asarray(lay(broad, cell_mm) * detail[..., None], np.float32)
+    detail -= 1
+    detail *= keep[:, None]
+    detail += 1
+    surface = lay(broad, cell_mm)
+    surface *= detail[..., None]
+    return surface
 
 
 def _pool(look: Backdrop, width: int, height: int, foot: tuple[float, float]) -> NDArray[np.float32]:
@@ -206,8 +224,8 @@ def _pool(look: Backdrop, width: int, height: int, foot: tuple[float, float]) ->
     u = ((np.arange(width, dtype=np.float32) - foot[0]) / width)[None, :]
     v = ((np.arange(height, dtype=np.float32) - foot[1]) / height)[:, None]
     slope = 0.22 * (u * np.float32(x) - 0.6 * v * np.float32(y))
-    fall = np.exp(-0.55 * (u * u + 0.8 * v * v))
-    return np.clip((1 + slope) * fall, 0.35, 1.3).astype(np.float32)
+    pool = (1 + slope) * (np.exp(-0.55 * u * u) * np.exp(-0.44 * v * v))
+    return np.clip(pool, 0.35, 1.3, out=pool)
 
 
 def _sweep(
@@ -237,11 +255,13 @@ def _plain_wall(
 ) -> NDArray[np.float32]:
     """A plastered wall under light from one side."""
     tile, side_mm = broad_tile("plaster", look.seed)
-    scale = max(1.0, side_mm / SIDE * px_per_mm)
+    # The wall is behind the focus and has no fine structure: a quarter of the picture's pixels holds it.
+    small = (-(-width // 4), -(-height // 4))
+    scale = max(1.0, side_mm / SIDE * px_per_mm) / 4
     matrix = np.array([[scale, 0, 0], [0, scale, 0.0]])
-    rough = cv2.warpAffine(tile, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    pool = _pool(look, width, height, (width / 2, height * 0.45))
-    return (rough * wall * pool[..., None]).astype(np.float32)
+    rough = cv2.warpAffine(tile, matrix, small, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    rough *= _pool(look, *small, (small[0] / 2, small[1] * 0.45))[..., None] * wall
+    return np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _skirting(
@@ -262,13 +282,22 @@ def _skirting(
 def _join(
     surface: NDArray[np.float32], back: NDArray[np.float32], edge: float, blur: float
 ) -> NDArray[np.float32]:
-    """Ground below row ``edge``, wall above, the seam as soft as it is out of focus."""
-    rows = np.arange(surface.shape[0], dtype=np.float32)
-    below = 1 / (1 + np.exp(-np.clip((rows - edge) / max(0.35 * blur, 0.35), -40, 40)))
+    """Ground below row ``edge``, wall above, the seam as soft as it is out of focus.
+
+    ``surface`` may hold the lowest rows only. ``back`` is used up.
+    """
+    height = back.shape[0]
+    top = height - surface.shape[0]
+    rows = np.arange(height, dtype=np.float32)
+    below = 1 / (1 + np.exp(-np.clip((rows[top:] - edge) / max(0.35 * blur, 0.35), -40, 40)))
+    surface -= back[top:]
+    surface *= below[:, None, None].astype(np.float32)
+    back[top:] += surface
     # Light does not reach the very corner between ground and wall.
-    corner = 1 - 0.18 * np.exp(-np.abs(rows - edge) / (0.02 * surface.shape[0]))
-    mix = back + (surface - back) * below[:, None, None].astype(np.float32)
-    return mix * corner[:, None, None].astype(np.float32)
+    corner = 1 - 0.18 * np.exp(-np.abs(rows - edge) / (0.02 * height))
+    dark = corner < 0.9995
+    back[dark] *= corner[dark][:, None, None].astype(np.float32)
+    return back
 
 
 def _defocus(
@@ -287,15 +316,37 @@ def _defocus(
     # Depth of field: around the foot nothing is soft.
     amount = np.clip(amount - 0.10, 0, 1).astype(np.float32)
     sigma = 0.010 * max(width, height)
-    half = cv2.resize(picture, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-    wide = cv2.resize(
-        cv2.GaussianBlur(half, (0, 0), sigma / 4), (width, height), interpolation=cv2.INTER_LINEAR
-    )
-    near = cv2.GaussianBlur(picture, (0, 0), max(0.8, sigma / 5))
+    soft = amount > 1e-3
+    first, last = int(np.argmax(~soft)), height - int(np.argmax(~soft[::-1]))
+    if soft.all():
+        first, last = height, height
+    bands = [(a, b) for a, b in ((0, first), (last, height)) if b > a]
+    blurred = [_blurred(picture, a, b, sigma, amount[a:b]) for a, b in bands]
+    for (a, b), rows_of in zip(bands, blurred, strict=True):
+        picture[a:b] = rows_of
+    return picture
+
+
+def _blurred(
+    picture: NDArray[np.float32], a: int, b: int, sigma: float, amount: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Rows a to b, each softened by its ``amount`` in [0, 1]; 1 is a blur of ``sigma`` pixels."""
+    height, width = picture.shape[:2]
+    pad = round(3 * sigma)
+    y0, y1 = max(0, a - pad), min(height, b + pad)
+    part = picture[y0:y1]
+
+    def blur(by: int, deviation: float) -> NDArray[np.float32]:
+        small = cv2.resize(part, (width // by, max(1, (y1 - y0) // by)), interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), deviation / by)
+        return np.asarray(cv2.resize(small, (width, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
+
+    wide, near = blur(4, sigma), blur(2, max(1.2, sigma / 5))
+    own = slice(a - y0, b - y0)
     low = np.clip(amount * 4, 0, 1)[:, None, None]
     high = np.clip(amount * 1.6 - 0.25, 0, 1)[:, None, None]
-    out = picture + (near - picture) * low
-    return np.asarray(out + (wide - out) * high, np.float32)
+    out = part[own] + (near[own] - part[own]) * low
+    return out + (wide[own] - out) * high
 
 
 def _podium(

@@ -103,6 +103,7 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
     mask = alpha > threshold
     pieces = _pieces(bottom, used, jump=max(2.0, 0.025 * h))
     legs = set(leg_pieces(mask, bottom))
+    pieces = [(a, b) for a, b in pieces if not _carried(bottom, a, b, h)]
     front_pieces = [(a, b) for a, b in pieces if back[a:b].min() <= radius]
     # Walls that rise straight from the ground stand on it with their whole lower edge: boxes, however turned.
     walls: dict[tuple[int, int], NDArray[np.bool_]] = {}
@@ -168,8 +169,10 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
 
 def lower_chain(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The convex hull's lower side from left to right, (n, 2) x and y, nearly straight pieces joined."""
-    ys, xs = np.nonzero(mask)
-    hull = cv2.convexHull(np.stack([xs, ys], axis=1).astype(np.int32))
+    xs = np.flatnonzero(mask.any(axis=0))
+    low, high = bottom_rows(mask.astype(np.float32))[xs], np.argmax(mask, axis=0)[xs]
+    points = np.concatenate([np.stack([xs, low], axis=1), np.stack([xs, high], axis=1)])
+    hull = cv2.convexHull(points.astype(np.int32))
     hull = cv2.approxPolyDP(hull, 0.010 * max(mask.shape), closed=True)[:, 0, :].astype(np.float64)
     left = hull[np.lexsort((-hull[:, 1], hull[:, 0]))[0]]
     right = hull[np.lexsort((hull[:, 1], hull[:, 0]))[-1]]
@@ -211,7 +214,7 @@ def _upright_columns(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDAr
     # A rounded lower corner climbs away from the ground: only what runs along it counts, or is straight.
     step = np.diff(bottom, prepend=bottom[0])
     climb = np.convolve(step, np.ones(min(7, w)) / min(7, w), mode="same")
-    wide = max(7, w // 10)
+    wide = min(w, max(7, w // 10))
     straight = np.abs(climb - np.convolve(step, np.ones(wide) / wide, mode="same")) < 0.3
     along = (np.abs(climb) < 0.9) | (straight & (np.abs(climb) < 1.6))
     return on & (bottom >= h - 1 - 0.45 * h) & along
@@ -267,6 +270,14 @@ def _pieces(bottom: NDArray[np.int32], used: NDArray[np.bool_], jump: float) -> 
     edges = np.flatnonzero(cut)
     least = max(2, round(0.008 * w))
     return [(int(a), int(b)) for a, b in pairwise(edges) if flat[a] and b - a >= least]
+
+
+def _carried(bottom: NDArray[np.int32], a: int, b: int, h: int) -> bool:
+    """Whether a wide piece hangs between lower ones on both sides: a sofa's frame between its short legs."""
+    if b - a < 0.3 * bottom.size or a == 0 or b == bottom.size:
+        return False
+    lower = min(int(bottom[:a].max()), int(bottom[b:].max()))
+    return lower - int(bottom[a:b].max()) > max(3, 0.02 * h)
 
 
 def leg_pieces(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> list[tuple[int, int]]:

@@ -66,7 +66,7 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     # What curves up from the ground (a ball, a stud) does not reach further forward than it is seen to.
     rows = product.y0 + bottom_rows(alpha, solid_threshold(alpha))[picked] + 0.5
     outline = ((camera.rows_to_y(rows) - contact.centre_mm) / cell - 0.5).astype(np.float32)
-    opacity = (small * 255).astype(np.uint8)
+    opacity = (_thick_base(small) * 255).astype(np.uint8)
     # A band or a thin top is no deeper than what is seen of it from above.
     tall = (
         _vertical_runs(small > 0.06) * (px_per_slab * columns / w) / (2 * max(math.sin(view_elevation), 0.17))
@@ -117,6 +117,22 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     top = max(p.z_mm for p in parts)
     corner = (x_left - aside * cell, contact.centre_mm - before * cell)
     return Solid(tuple(parts), cell, corner, max(top, cell))
+
+
+def _thick_base(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Coverage that light meets near the ground: the clear base of a glass bends light away as its rim does.
+
+    A matte knows only what the camera saw through; taken as it is, the shadow of a glass would come apart into
+    a stripe for the rim and nothing for the base under it. Opaque things stay as they are.
+    """
+    mask = alpha > 0.06
+    if not mask.any() or float(alpha[mask].mean()) > 0.7:
+        return alpha
+    low = round(0.8 * alpha.shape[0])
+    reach = max(3, round(0.14 * alpha.shape[0]))
+    near = cv2.dilate(alpha[low:], np.ones((2 * reach + 1, 3), np.uint8))
+    solid = np.where(mask[low:], np.maximum(alpha[low:], 0.62 * near), alpha[low:])
+    return np.concatenate([alpha[:low], cv2.GaussianBlur(solid, (0, 0), 1.5) * mask[low:]]).astype(np.float32)
 
 
 def _fill_footprint(

@@ -49,6 +49,9 @@ def broad_tile(kind: str, seed: int) -> tuple[NDArray[np.float32], float]:
     if kind == "plaster":
         wall = 1 + 0.018 * _noise(seed, 1.4, low_cut=2)
         return np.repeat(wall[..., None], 3, axis=2), 1500.0
+    if kind == "paper":
+        sheet = 1 + 0.005 * _noise(seed, 1.6, low_cut=2)
+        return np.repeat(sheet[..., None], 3, axis=2), 1200.0
     raise ValueError(f"no such surface: {kind}")
 
 
@@ -67,6 +70,8 @@ def fine_tile(kind: str, seed: int) -> NDArray[np.float32]:
         return _weave(seed)
     if kind == "plaster":
         return _one(0.008 * _noise(seed + 41, 0.5, low_cut=8))
+    if kind == "paper":
+        return _one(0.007 * _noise(seed + 61, 0.45, low_cut=12))
     raise ValueError(f"no such surface: {kind}")
 
 

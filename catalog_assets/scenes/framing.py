@@ -19,6 +19,10 @@ MAX_PRODUCT_SCALE = 1.3
 """Picture pixels per cutout pixel, at most."""
 
 
+LOST = 0.24
+"""Share of the frame a product must span at least: smaller it would be a detail of the plate, not its subject."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What framing needs to know of a plate or backdrop: see :class:`catalog_assets.scenes.plates.Plate`."""
@@ -170,7 +174,7 @@ def frame_product(
     longest = max(box_w, box_h) / size.px_per_mm
     if scale > min(largest, MAX_PRODUCT_SCALE * 1.6):
         raise DoesNotFitError(f"a product of {longest:.0f} mm is too large for the plate {plate.name}")
-    if max(box_w * scale / room_w, box_h * scale / room_h) < 0.16:
+    if max(box_w * scale / room_w, box_h * scale / room_h) < LOST:
         raise DoesNotFitError(f"a product of {longest:.0f} mm would be lost on the plate {plate.name}")
     allowed = plate.free_mm[0] * 1.15
     if size.width_mm * world > allowed and not plate.seamless:

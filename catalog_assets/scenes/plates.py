@@ -138,6 +138,7 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
         "gloss": 0.30,
         "roughness": 0.3,
         "wall_mm": 225,
+        "ground_rows": (948, 1178),
     },
     "linen_table": {"free_scale": (0.6, 2.2), "key": 0.72, "standing": None},
     "dark_slate": {

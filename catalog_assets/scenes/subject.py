@@ -73,7 +73,11 @@ def _size(
         usual = usual_dimensions(title, view.category)
         px_per_mm = max(box_w, box_h) / usual.longest_mm
         width = box_w / px_per_mm
-        return ProductSize(box, px_per_mm, width, width * usual.depth_ratio), usual.source
+        depth = width * usual.depth_ratio
+        if pose.posture == "lying":
+            # What lies on its broad side is flatter than it is deep when it stands.
+            depth = usual.longest_mm * min(usual.depth_ratio, 0.22)
+        return ProductSize(box, px_per_mm, width, depth), usual.source
     e = math.radians(pose.elevation_deg)
     measures: list[float] = []
     if tall:

@@ -44,7 +44,7 @@ from catalog_assets.scenes.framing import (
 from catalog_assets.scenes.plates import Plate, angular_radius_deg, builtin_plates
 from catalog_assets.scenes.subject import Subject, preferred, subject_of, view_refused
 
-STUDIO_VERSION = "1"
+STUDIO_VERSION = "2"
 
 
 class StudioEngine:
@@ -148,8 +148,16 @@ def _frame(setting: Setting, subject: Subject, request: SceneRequest) -> Frame:
         slot=studio.get("text_slot"),
         slot_share=float(studio.get("text_slot_share") or 0.38),
         lying=subject.pose.posture != "standing",
-        from_top=subject.pose.posture == "hanging" and bool((subject.view.rgba[0, :, 3] > 127).any()),
+        from_top=subject.pose.posture == "hanging" and _hangs_by_a_cord(subject),
     )
+
+
+def _hangs_by_a_cord(subject: Subject) -> bool:
+    """Whether its cord must reach the frame's upper edge: the photo cut it, or it would end in mid-air."""
+    alpha = subject.view.rgba[..., 3]
+    x0, y0, x1, y1 = subject.size.box
+    upper = alpha[y0 : y0 + max(2, (y1 - y0) // 25), x0:x1] > 127
+    return bool((alpha[0] > 127).any() or upper.any(axis=0).mean() < 0.08)
 
 
 def _lights(lights: tuple[Light, ...], overrides: Mapping[str, Any] | None) -> tuple[Light, ...]:
@@ -213,7 +221,7 @@ def _draw_on_backdrop(kind: str, subject: Subject, request: SceneRequest) -> Com
         f"backdrop:{kind}", request.width, request.height, camera, contact, (1e9, 1e9), (1e-6, 1e6), True, 1.0
     )
     frame = _frame(setting, subject, request)
-    lights = _lights(look.lights, studio.get("light"))
+    lights = _lights(look.lights_for(posture), studio.get("light"))
     drawn = draw_backdrop(
         look, request.width, request.height, frame.camera, frame.foot, subject.size.width_mm, posture
     )
@@ -366,7 +374,7 @@ def _shade_behind(
 ) -> None:
     """The shadow of a hanging product on the wall behind it."""
     px_per_mm = size.px_per_mm * frame.scale
-    solid = hanging_solid(product, px_per_mm, 0.25 * size.width_mm, min(size.depth_mm, 0.6 * size.width_mm))
+    solid = hanging_solid(product, px_per_mm, 0.10 * size.width_mm, min(size.depth_mm, 0.4 * size.width_mm))
     turned = tuple(_facing_wall(light) for light in lights)
     light = ground_light(
         solid, turned, np.diag([px_per_mm, px_per_mm, 1.0]), (background.shape[1], background.shape[0])
