@@ -225,7 +225,7 @@ def _pool(look: Backdrop, width: int, height: int, foot: tuple[float, float]) ->
     v = ((np.arange(height, dtype=np.float32) - foot[1]) / height)[:, None]
     slope = 0.22 * (u * np.float32(x) - 0.6 * v * np.float32(y))
     pool = (1 + slope) * (np.exp(-0.55 * u * u) * np.exp(-0.44 * v * v))
-    return np.clip(pool, 0.35, 1.3, out=pool)
+    return np.clip(pool, 0.35, 1.3).astype(np.float32, copy=False)
 
 
 def _sweep(
@@ -346,7 +346,7 @@ def _blurred(
     low = np.clip(amount * 4, 0, 1)[:, None, None]
     high = np.clip(amount * 1.6 - 0.25, 0, 1)[:, None, None]
     out = part[own] + (near[own] - part[own]) * low
-    return out + (wide[own] - out) * high
+    return np.asarray(out + (wide[own] - out) * high, np.float32)
 
 
 def _podium(

@@ -35,7 +35,7 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     cell = w / columns / scale
     upright = scale * math.cos(view_elevation)
     slabs = min(h, SLABS)
-    small = cv2.resize(alpha, (columns, slabs), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(alpha, (columns, slabs), interpolation=cv2.INTER_AREA), np.float32)
     px_per_slab = h / slabs
     slab_mm = px_per_slab / upright
     _, centre_row = camera.to_picture(0.0, contact.centre_mm)
@@ -96,7 +96,7 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
                 inside &= along >= front[None, a:b]
             window = grid[z, :, a + shift : b + shift]
             np.maximum(window, inside * opacity[j, a:b][None, :], out=window)
-    lowest = np.clip(bottom_rows(np.asarray(small, np.float32), 0.06), 0, slabs - 1)
+    lowest = np.clip(bottom_rows(small, 0.06), 0, slabs - 1)
     deep = tall[lowest, np.arange(columns)]
     floor = grid[0, :, aside : columns + aside]
     opaque = int(np.median(floor[floor > 0])) if (floor > 0).any() else 255
