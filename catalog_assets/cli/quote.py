@@ -12,6 +12,7 @@ import typer
 
 from catalog_assets.cli.console import bad_call, print_json, stdout
 from catalog_assets.scenes.contract import EngineError, SceneRequest
+from catalog_assets.scenes.drafts import draft_size
 from catalog_assets.scenes.models import model_table
 from catalog_assets.scenes.prompts import category_of, compose, words_of
 from catalog_assets.scenes.routing import STUDIO, Route, check_engine, route
@@ -82,7 +83,7 @@ def quote_rows(found: Inventory, house: House, engine: str, env: Mapping[str, st
                     price_ceiling=ceiling,
                 )  # fmt: skip
                 sent = _sent_along(template.lock, width * height, len(found.photos[sku]))
-                row = _row(request, chosen, sent, ceiling, _most_pictures(template))
+                row = _row(request, chosen, sent, ceiling, template)
                 key = model_table().engines[row["engine"]].key
                 if key and not env.get(key, "").strip():
                     row["reason"] += f" {key} is not set: until then the built-in studio draws."
@@ -97,20 +98,17 @@ def _sent_along(lock: str, pixels: int, photos: int) -> tuple[int, ...]:
     return (pixels, VIEW_PIXELS) if lock == "inpaint" else (VIEW_PIXELS,) * photos
 
 
-def _most_pictures(template: SceneTemplate) -> int:
-    """How many pictures a scene may ask for: first drawings and the rounds that mend the best of them."""
-    return template.variations + template.rounds - 1
-
-
 def _row(
     request: SceneRequest,
     chosen: Route,
     sent: tuple[int, ...],
     ceiling: Decimal | None,
-    pictures: int,
+    template: SceneTemplate,
 ) -> dict[str, Any]:
     spec = chosen.chain[0]
-    each, note = Decimal(0), chosen.reason
+    each, drafts, note = Decimal(0), Decimal(0), chosen.reason
+    # First drawings (or drafts and their final) and the rounds that mend the best of them.
+    pictures = (template.variations if not template.drafts else 1) + template.rounds - 1
     if spec != STUDIO:
         try:
             _, model = model_table().find(spec)
@@ -118,12 +116,21 @@ def _row(
             each = model.ceiling(
                 size.width, size.height, quality=request.quality, references=sent, prompt=request.prompt
             ).usd
+            small = legal_size(model, *draft_size(request.width, request.height))
+            drafts = (
+                template.drafts
+                * model.ceiling(
+                    small.width, small.height, quality="draft", references=sent, prompt=request.prompt
+                ).usd
+            )
             note = model.warning(datetime.now(UTC).date()) or note
         except EngineError as error:
             spec, note = STUDIO, f"{spec} cannot be asked: {error}"
     if ceiling is not None and each > ceiling:
         spec, each, note = STUDIO, Decimal(0), f"{spec} may cost {each}, above the scene's budget_usd."
-    usd = each * pictures if ceiling is None else min(each * pictures, ceiling)
+        drafts = Decimal(0)
+    usd = each * pictures + drafts
+    usd = usd if ceiling is None else min(usd, ceiling)
     return {
         "sku": request.sku,
         "scene": request.scene,
@@ -132,7 +139,7 @@ def _row(
         "chain": list(chosen.chain),
         "size": f"{request.width}x{request.height}",
         "usd_each": float(each),
-        "pictures": pictures if each else 1,
+        "pictures": pictures + template.drafts if each else 1,
         "usd": float(usd),
         "reason": note,
     }

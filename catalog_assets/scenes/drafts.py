@@ -30,13 +30,17 @@ Judge = Callable[[SceneImage], Judgement]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The outcome. ``scene`` is the final, or the best draft where no draft was worth finishing."""
+    """The outcome. ``scene`` is the final, or the best draft where no draft was worth finishing.
+
+    ``final`` is what was drawn at full size, also where it was not taken in the end.
+    """
 
     scene: DrawnScene
     judgement: Judgement
     drafts: tuple[tuple[DrawnScene, Judgement], ...]
     finished_by: Literal["regenerated", "upscaled", "draft only"]
     cost: Money
+    final: tuple[DrawnScene, Judgement] | None = None
 
     @property
     def accepted(self) -> bool:
@@ -88,22 +92,31 @@ def draft_then_final(
     if best.outcome == "free":
         # Nobody could or may be paid: the built-in engine draws the final size at once.
         whole = drawer.draw_scene(request, (best.engine,), why=best.reason)
-        return Finished(whole, judge(whole.image), tuple(drafts), "draft only", spent)
+        verdict = judge(whole.image)
+        # What was tried for the draft is the story of this picture.
+        whole = replace(whole, attempts=best.attempts, cost=best.cost, reason=best.reason)
+        return Finished(whole, verdict, tuple(drafts), "draft only", spent, (whole, verdict))
     if not said.passed:
         return Finished(_enlarged(best, request), said, tuple(drafts), "draft only", spent)
+    last: tuple[DrawnScene, Judgement] | None = None
     if finish == "regenerate":
         final = _regenerate(drawer, request, best, scene_ceiling, why)
         if final is not None:
             spent += final.cost
-            verdict = judge(final.image)
-            if verdict.passed:
-                return Finished(final, verdict, tuple(drafts), "regenerated", spent)
-    return Finished(_enlarged(best, request), said, tuple(drafts), "upscaled", spent)
+            last = final, judge(final.image)
+            if last[1].passed:
+                return Finished(*last, tuple(drafts), "regenerated", spent, last)
+    return Finished(_enlarged(best, request), said, tuple(drafts), "upscaled", spent, last)
+
+
+def draft_size(width: int, height: int) -> tuple[int, int]:
+    """The size of a draft, in pixels: about a megapixel of the same shape, never larger than the final."""
+    shrink = min(1.0, (DRAFT_PIXELS / (width * height)) ** 0.5)
+    return round(width * shrink), round(height * shrink)
 
 
 def _draft_of(request: SceneRequest) -> SceneRequest:
-    shrink = min(1.0, (DRAFT_PIXELS / (request.width * request.height)) ** 0.5)
-    width, height = round(request.width * shrink), round(request.height * shrink)
+    width, height = draft_size(request.width, request.height)
     return replace(request, quality="draft", width=width, height=height)
 
 

@@ -7,7 +7,7 @@ must not read ten thousand reports for it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -59,18 +59,28 @@ def count_passes(records: Iterable[Mapping[str, Any]], reports: Iterable[Mapping
         verdicts = accepted_scenes(report)
         category = category_of(str(report.get("category") or ""))
         for scene, facts in drawn.get(str(report.get("sku")), {}).items():
-            if facts.get("engine") in (None, "", STUDIO) or scene not in verdicts:
-                continue
-            spec = f"{facts['engine']}/{facts.get('model', '')}"
-            for place in {"", category}:
-                count = counts.setdefault((place, spec), [0, 0])
-                count[0] += verdicts[scene]
-                count[1] += 1
+            for spec, passed in _drawings(facts, verdicts.get(scene)):
+                for place in {"", category}:
+                    count = counts.setdefault((place, spec), [0, 0])
+                    count[0] += passed
+                    count[1] += 1
     found = PassRates()
     for (place, spec), (passed, seen) in counts.items():
         rates = found.by_category.setdefault(place, {}) if place else found.overall
         rates[spec] = PassRate(passed, seen)
     return found
+
+
+def _drawings(facts: Mapping[str, Any], verdict: bool | None) -> Iterator[tuple[str, bool]]:
+    """Each drawing of a model for a scene, and whether it was good; of the chosen one the report decides."""
+    tried = cast("list[tuple[str, bool, bool]]", facts.get("tried") or [])
+    if not tried and facts.get("engine") not in (None, "", STUDIO):
+        tried = [(f"{facts['engine']}/{facts.get('model', '')}", False, True)]
+    for spec, accepted, chosen in tried:
+        if not chosen:
+            yield spec, accepted
+        elif verdict is not None:
+            yield spec, verdict
 
 
 def accepted_scenes(report: Mapping[str, Any]) -> dict[str, bool]:

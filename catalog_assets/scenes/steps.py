@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from catalog_assets.qc.findings import Finding
 from catalog_assets.scenes.contract import LockMode
 
-Move = Literal["first", "plan", "picked", "edit", "seed", "engine", "mode", "studio"]
+Move = Literal["first", "draft", "final", "plan", "picked", "edit", "seed", "engine", "mode", "studio"]
 
 
 class Defect(BaseModel):
@@ -43,6 +43,8 @@ class Step:
         """The step for a person."""
         said = {
             "first": "first drawing",
+            "draft": "drafted small and cheap",
+            "final": "the draft drawn again at full quality",
             "plan": "refined step by step",
             "picked": "picked by a person",
             "edit": "asked to change only this: " + self.change,

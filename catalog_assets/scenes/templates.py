@@ -110,6 +110,7 @@ class SceneTemplate(BaseModel):
     of product and plate may keep it smaller. ``position`` and ``ground`` are shares of the frame's width and
     height where the product's foot stands (``ground`` None: chosen). ``backdrop`` holds colours and seed of
     a drawn backdrop (``plate: backdrop:paper`` …). ``text_slot_share`` is the share of the frame kept free.
+    ``drafts`` are small cheap pictures a model draws until one passes and is finished (0: none).
     ``rounds``, ``budget_usd`` and ``minutes`` bound what a model may be asked; ``plan`` refines step by step.
     """
 
@@ -128,6 +129,7 @@ class SceneTemplate(BaseModel):
     aspect: str | None = None
     aspects: tuple[str, ...] = ()
     variations: int = Field(1, ge=1, le=16)
+    drafts: int = Field(0, ge=0, le=5)
     rounds: int = Field(3, ge=1, le=10)
     budget_usd: float | None = Field(None, ge=0)
     seed: int = Field(0, ge=0)

@@ -64,7 +64,7 @@ class SceneAttempts:
     def __post_init__(self) -> None:
         self.label = " / ".join(self.item.label_lines)
         ceiling = self.template.budget_usd
-        self._ceiling = None if ceiling is None else Money(Decimal(str(ceiling)))
+        self.ceiling = None if ceiling is None else Money(Decimal(str(ceiling)))
         self._canvas: Canvas | None = None
 
     # ---- drawing ---------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class SceneAttempts:
         return self.line.drawer.draw_scene(
             request,
             chain,
-            scene_ceiling=self._ceiling,
+            scene_ceiling=self.ceiling,
             why=self.route.reason if before is None else step.words,
         )
 
@@ -106,7 +106,7 @@ class SceneAttempts:
         chain = tuple(s for s in (before.engine, *self.route.chain) if s != STUDIO)
         self._let_go(chain)
         return self.line.drawer.draw_scene(
-            request, tuple(dict.fromkeys(chain)), scene_ceiling=self._ceiling, why=change
+            request, tuple(dict.fromkeys(chain)), scene_ceiling=self.ceiling, why=change
         )
 
     def _let_go(self, chain: Sequence[str]) -> None:

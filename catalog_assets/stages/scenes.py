@@ -34,6 +34,7 @@ from catalog_assets.scenes.templates import SceneTemplate
 from catalog_assets.stages.anchors import anchor_for, set_anchor
 from catalog_assets.stages.attempts import SceneAttempts, run_plan
 from catalog_assets.stages.cutout import cutout_views, item_of
+from catalog_assets.stages.drafting import draft_and_finish
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.picks import Picks, keep_rounds, picked, picked_round, read_picks
 from catalog_assets.stages.pictures import read_rgba
@@ -255,13 +256,12 @@ def _closed(line: Line, attempts: SceneAttempts, paid: bool, number: int | None)
         drawn = attempts.draw(Step("first"), None, 0)
         one = Round(1, Step("first"), drawn, Judged(drawn.image, "plate", ()), 0.0)
         return Closed((one,), one, "the studio drew it")
+    seconds = None if template.minutes is None else 60 * template.minutes
+    if template.drafts and paid and not template.plan:
+        return keep_rounds(line.store, attempts.base, draft_and_finish(attempts, seconds))
     start = run_plan(attempts, template.plan) if template.plan and paid else None
     closed = close_loop(
-        attempts,
-        template.rounds,
-        variations=template.variations,
-        start=start,
-        seconds=None if template.minutes is None else 60 * template.minutes,
+        attempts, template.rounds, variations=template.variations, start=start, seconds=seconds
     )
     return keep_rounds(line.store, attempts.base, closed)
 
@@ -365,6 +365,12 @@ def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
         **{key: story[key] for key in keys},
         **more,
         # Why another engine drew it than the first that was to be asked.
+        # Each drawing of a model and whether it was accepted: what the pass rates are counted from.
+        "tried": [
+            [own_name(one["engine"]), one["accepted"], one["chosen"]]
+            for one in story.get("rounds") or ()
+            if one["engine"] != STUDIO and one["move"] != "picked"
+        ],
         "instead": "" if drew == own_name(wanted[0]) else str(story.get("reason", "")),
     }
 

@@ -18,8 +18,8 @@ scenes:
     engine: {engine}
     prompt: "an oak counter in the mood of {{collection}}"
     size: {size}
-    quality: draft
     reflection: false
+    {more}
 """
 
 
@@ -34,10 +34,21 @@ def cutout_png(seed: int, side: int = 120) -> bytes:
 
 
 def prepare(
-    inventory: Store, store: Store, skus: Sequence[str], engine: str, *, size: str = "256x256"
-) -> None:
-    """Inventory and store as they are when the cutouts are done."""
-    inventory.write("scenes.yaml", SCENES.format(engine=engine, size=size).encode())
+    inventory: Store, store: Store, skus: Sequence[str], engine: str, *, size: str = "256x256",
+    more: str = "quality: draft", side: int = 120,
+) -> None:  # fmt: skip
+    """Inventory and store as they are when the cutouts are done.
+
+    Args:
+        inventory: is filled.
+        store: is filled.
+        skus: whose.
+        engine: the template's.
+        size: the template's.
+        more: other lines of the template.
+        side: pixels of a cutout.
+    """
+    inventory.write("scenes.yaml", SCENES.format(engine=engine, size=size, more=more).encode())
     inventory.write("brand.yaml", b"name: Test shop\n")
     for number, sku in enumerate(skus):
         photo = cv2.imencode(".jpg", np.full((32, 32, 3), number % 250, np.uint8))[1].tobytes()
@@ -50,7 +61,7 @@ def prepare(
     line.publish_house()
     line.publish_catalogue()
     for number, sku in enumerate(skus):
-        data = cutout_png(number)
+        data = cutout_png(number, side)
         name = f"cutout/{sku}/hero.png"
         store.write(name, data)
         views = {"hero": {"file": name, "sha256": sha256(data), "confidence": 0.99, "flags": []}}
