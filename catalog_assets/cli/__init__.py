@@ -14,6 +14,7 @@ from catalog_assets.cli import (
     gallery,
     ledger,
     models,
+    pick,
     plates,
     quote,
     run,
@@ -32,6 +33,7 @@ app.command("run")(run.command)
 app.command("cutout")(cutout.command)
 app.command("check")(check.command)
 app.command("approve")(approve.command)
+app.command("pick")(pick.command)
 app.command("gallery")(gallery.command)
 app.command("export")(export.command)
 app.command("engines")(engines.command)

@@ -161,7 +161,9 @@ def _candidates(names: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
     found: dict[tuple[str, str], list[str]] = {}
     for name in names:
         parts = name.split("/")
-        if len(parts) == 4 and parts[3].rsplit(".", 1)[-1].lower() in ("jpg", "jpeg", "png", "webp"):
+        # Beside the numbered attempts lie the canvas and its mask, which are no attempts.
+        numbered = len(parts) == 4 and parts[3].split(".", 1)[0].isdigit()
+        if numbered and parts[3].rsplit(".", 1)[-1].lower() in ("jpg", "jpeg", "png", "webp"):
             found.setdefault((parts[1], parts[2]), []).append(name)
     # Attempts are numbered: 10 comes after 9.
     return {key: tuple(sorted(files, key=lambda f: (len(f), f))) for key, files in found.items()}

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,6 +38,7 @@ class Shown:
     full: str = ""
     doubt: str = ""
     candidates: tuple[str, ...] = ()
+    attempts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class PictureDesk:
@@ -62,11 +63,15 @@ class PictureDesk:
             return dict(zip((p.file for p in wanted), pool.map(self._one, wanted), strict=True))
 
     def _one(self, picture: Picture) -> Shown:
+        # "3" is a candidate as it was drawn, "3.locked" the same with the photo's product put back.
+        stems = {name.rsplit("/", 1)[1].rsplit(".", 1)[0]: name for name in picture.candidates}
+        attempts = {stem: address for stem, name in stems.items() if (address := self._full(name, ""))}
         return Shown(
             thumb=self._thumb(picture),
             full=self._full(picture.file, picture.sha256),
             doubt=self._full(picture.doubt, "") if picture.doubt else "",
-            candidates=tuple(filter(None, (self._full(name, "") for name in picture.candidates))),
+            candidates=tuple(address for stem, address in attempts.items() if stem.isdigit()),
+            attempts=attempts,
         )
 
     def _thumb(self, picture: Picture) -> str:

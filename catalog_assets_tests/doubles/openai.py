@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
+from catalog_assets_tests.doubles.artist import Artist
 from catalog_assets_tests.doubles.pictures import Defect, redrawn
 from catalog_assets_tests.doubles.server import AnsweredError, Call, Double, FaultKind, Request
 
@@ -37,10 +38,11 @@ OUTPUT = {
 
 @dataclass
 class OpenAIDouble(Double):
-    """See the module. ``defect`` is what the model does to every product it redraws."""
+    """See the module. ``defect`` is what the model does to every product it redraws; an ``artist`` draws instead."""
 
     profile: Profile = "openai"
     defect: Defect = "none"
+    artist: Artist | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -211,7 +213,11 @@ class OpenAIDouble(Double):
         if fault == "wrong_size":
             wide, high = 1024, 1024
         images = files.get("image", []) + files.get("image[]", [])
-        data = redrawn(images[0] if images else None, wide, high, seed, self.defect)
+        if self.artist is not None:
+            mask = (files.get("mask") or [None])[0]
+            data = self.artist.draw(str(fields["prompt"]), images, mask, wide, high, seed)
+        else:
+            data = redrawn(images[0] if images else None, wide, high, seed, self.defect)
         text = base64.b64encode(data).decode()
         if fault == "truncated_picture":
             text = text[: len(text) // 8 * 4]

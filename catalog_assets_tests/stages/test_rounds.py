@@ -1,0 +1,184 @@
+"""Scenes that models draw around a product: rounds, fallbacks, plans, anchors, picks; nothing is paid twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from catalog_assets.scenes.certificate import verify_certificate
+from catalog_assets.scenes.spending import spending
+from catalog_assets.stages import line as line_module
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.scenes import ScenesStage
+from catalog_assets.stages.stage import Step, perform
+from catalog_assets.storage.store import Store
+from catalog_assets_tests.doubles.artist import Artist
+from catalog_assets_tests.doubles.openai import OpenAIDouble
+from catalog_assets_tests.doubles.pictures import Flaws
+from catalog_assets_tests.end_to_end.photographed import photographed
+from catalog_assets_tests.scenes.buying import environment, quick_limiters
+
+TEMPLATE = """
+scenes:
+  - name: counter
+    engine: openai/gpt-image-2.5-flare
+    prompt: "{title} on an oak counter"
+    lock: %s
+    size: 832x832
+    quality: low
+    %s
+"""
+Shop = Callable[..., tuple[Line, OpenAIDouble]]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    opened: list[OpenAIDouble] = []
+
+    def open_shop(
+        flaws: Callable[[np.random.Generator], Flaws], more: str = "", *, lock: str = "inpaint",
+        skus: tuple[str, ...] = ("A1",), collection: str = "", budget: str = "5",
+    ) -> tuple[Line, OpenAIDouble]:  # fmt: skip
+        double = OpenAIDouble(artist=Artist(flaws, mends=1.0))
+        double.__enter__()
+        opened.append(double)
+        for name, value in environment("openai", double.url, double.key).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(line_module, "_limiters", quick_limiters)
+        inventory, store = Store(tmp_path / "inventory"), Store(tmp_path / "store")
+        text = TEMPLATE % (lock, more)
+        line = photographed(inventory, store, skus, text, collection=collection, budget_usd=Decimal(budget))
+        return line, double
+
+    yield open_shop
+    for double in opened:
+        double.__exit__(None, None, None)
+
+
+def made(line: Line, sku: str = "A1") -> Step:
+    step = perform(ScenesStage(), line, sku)
+    assert step.outcome != "failed", step.record.reasons
+    return step
+
+
+def story(line: Line, sku: str = "A1") -> dict[str, Any]:
+    return json.loads(line.store.read(f"scenes/{sku}/counter.json"))
+
+
+def moves(told: dict[str, Any]) -> list[str]:
+    return [row["move"] for row in told["rounds"]]
+
+
+def test_a_moved_recoloured_and_garbled_product_is_put_right_in_one_round(shop: Shop):
+    line, double = shop(
+        lambda _: Flaws(shift=(0.06, 0.02), scale=0.95, hue=30, garbled=0.3), "relight: false"
+    )
+    made(line)
+    told = story(line)
+    assert moves(told) == ["first"]
+    assert (told["lock"], told["digital_source_type"]) == ("inpaint", "compositeWithTrainedAlgorithmicMedia")
+    paper = told["certificate"]
+    assert (paper["changed_px"], paper["lock"]) == (0, "inpaint")
+    assert paper["registration_px"] < 1.0
+    files = [line.store.read(name) for name in ("scenes/A1/counter.jpg", "cutout/A1/hero.png")]
+    assert all(f.passed for f in verify_certificate(files[0], files[1], paper))
+    assert spending(line.store).total_usd == double.billed
+
+    made(line)
+    line.store.delete("scenes/A1/counter.jpg")
+    made(line)
+    assert len(double.calls) == 1, "nothing is bought twice"
+
+
+def test_a_second_product_is_asked_away_and_every_round_is_kept(shop: Shop):
+    line, double = shop(lambda _: Flaws(second=True))
+    made(line)
+    told = story(line)
+    assert moves(told) == ["first", "edit"]
+    first, last = told["rounds"]
+    assert first["findings"][0]["rule"] == "second_product"
+    assert not first["locked"]
+    assert first["next"] == last["did"]
+    assert last["chosen"]
+    assert last["accepted"]
+    assert round(first["cost_usd"] + last["cost_usd"], 6) == told["cost_usd"] == float(double.billed)
+    edit = json.loads(line.store.read("candidates/A1/counter/2.json"))["request"]
+    assert "remove the second" in edit["prompt"]
+    assert "Keep exactly as in image 2" in edit["prompt"]
+    assert [role for role, _ in edit["references"]] == ["canvas", "product"]
+    kept = json.loads(line.store.read("candidates/A1/counter/1.round.json"))
+    assert kept["usable"] is False
+    assert line.store.exists("candidates/A1/counter/2.locked.jpg")
+
+
+def test_what_no_round_mends_ends_with_the_studio_within_rounds_and_money(shop: Shop):
+    line, double = shop(lambda _: Flaws(missing=True), "rounds: 2")
+    double.artist.mends = 0.0  # pyright: ignore[reportOptionalMemberAccess]
+    made(line)
+    told = story(line)
+    assert moves(told) == ["first", "edit", "studio"]
+    assert told["engine"] == "studio"
+    assert told["certificate"]["lock"] == "plate"
+    assert len(double.bill) == 2
+
+
+def test_the_scenes_budget_ends_the_rounds(shop: Shop):
+    line, double = shop(lambda _: Flaws(second=True), "budget_usd: 0.035")
+    double.artist.mends = 0.0  # pyright: ignore[reportOptionalMemberAccess]
+    made(line)
+    told = story(line)
+    assert float(double.billed) <= 0.035
+    assert told["engine"] == "studio"
+
+
+def test_a_plan_refines_step_by_step_and_goes_on_where_it_stopped(shop: Shop):
+    plan = """plan:
+      - {step: base}
+      - {step: lighting, change: "warm evening light from the left"}
+      - {step: background, change: "a linen curtain instead of the wall"}
+      - {step: final check}"""
+    line, double = shop(lambda _: Flaws(shift=(0.02, 0.0)), plan)
+    double.plan = lambda _body, _times: "server_error" if len(double.calls) >= 3 else None
+    step = perform(ScenesStage(), line, "A1")
+    assert step.outcome == "failed"
+    assert "stopped at the step 'background'" in step.record.reasons[0]
+    paid = len(double.bill)
+    assert paid == 2
+    double.plan = lambda _body, _times: None
+    made(line)
+    told = story(line)
+    assert len(double.bill) == paid + 1, "only the step that failed was bought"
+    assert [part["step"] for part in told["rounds"][0]["plan"]] == ["base", "lighting", "background"]
+    assert told["certificate"]["lock"] == "inpaint"
+
+
+def test_a_collections_first_picture_is_shown_to_the_next_and_decided_once(shop: Shop):
+    line, double = shop(lambda _: Flaws(), skus=("A1", "A2"), collection="Autumn / 2026")
+    made(line, "A1")
+    made(line, "A2")
+    assert story(line, "A1")["anchor"] is None
+    assert story(line, "A2")["anchor"] == "A1"
+    asked = json.loads(line.store.read("candidates/A2/counter/1.json"))["request"]
+    assert [role for role, _ in asked["references"]][-1] == "anchor"
+    assert "same collection" in asked["prompt"]
+    for sku in ("A1", "A2"):
+        line.store.delete(f"scenes/{sku}/counter.jpg")
+        made(line, sku)
+    assert len(double.bill) == 2
+
+
+def test_of_several_variations_the_best_is_used_and_all_are_kept(shop: Shop):
+    line, double = shop(lambda rng: Flaws(missing=bool(rng.random() < 0.4)), "variations: 3")
+    made(line)
+    told = story(line)
+    assert moves(told) == ["first"] * 3
+    scores = {row["candidate"]: row["score"] for row in told["rounds"]}
+    assert told["candidate"] == max(scores, key=lambda n: scores[n])
+    assert len(double.bill) == 3
+    assert all(line.store.exists(f"candidates/A1/counter/{n}.round.json") for n in scores)
