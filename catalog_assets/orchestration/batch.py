@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from catalog_assets.orchestration.sqlite_events import together
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
 from catalog_assets.stages.stage import Stage, Step, perform, unchanged
@@ -112,21 +113,24 @@ def report(
     key = context.asset_key
     # In a run over one SKU the closing result bears its partition and would cover an evaluation up.
     alone = len(outcome.steps) == 1
-    for name, by_sku in (checks or {}).items() if not alone or outcome.failed else ():
-        for sku, result in by_sku.items():
-            yield dg.AssetCheckEvaluation(
-                asset_key=key,
-                check_name=name,
-                partition=sku,
-                passed=result.passed,
-                severity=result.severity,
-                metadata=dict(result.metadata or {}),
-            )
+    with together(context.instance):
+        for name, by_sku in (checks or {}).items() if not alone or outcome.failed else ():
+            for sku, result in by_sku.items():
+                yield dg.AssetCheckEvaluation(
+                    asset_key=key,
+                    check_name=name,
+                    partition=sku,
+                    passed=result.passed,
+                    severity=result.severity,
+                    metadata=dict(result.metadata or {}),
+                )
     context.log.info(outcome.summary(key.to_user_string()))
     failed = outcome.failed
     if failed:
-        for sku, step in outcome.good.items():
-            context.log_event(dg.AssetMaterialization(key, partition=sku, metadata=dict(describe(step))))
+        with together(context.instance):
+            for sku, step in outcome.good.items():
+                metadata = dict(describe(step))
+                context.log_event(dg.AssetMaterialization(key, partition=sku, metadata=metadata))
         first = next(iter(failed.items()))
         raise dg.Failure(
             f"{len(failed)} of {len(outcome.steps)} SKUs failed; the first is {first[0]}: {first[1]}",

@@ -1,0 +1,135 @@
+"""Dagster's own SQLite event log with its connections kept open and one transaction per batch.
+
+The one Dagster brings builds an engine and opens a file two or three times for every row, and waits for the disk
+each time: 120 ms a SKU and stage on a busy laptop, 780 ms with nine checks. Tables and files are the same ones, so
+either class reads what the other wrote; named in ``dagster.yaml``. For several machines there is PostgreSQL.
+
+Belongs here: how rows reach SQLite. Not: which rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as db
+import sqlalchemy.event
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy.engine import Connection, Engine
+
+OPEN_FILES = 6
+"""One is the index of all runs, the others are the latest runs."""
+
+
+class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+    """Write-ahead log without a wait for the disk per commit.
+
+    After a power cut the newest rows may be missing, never half a row; the line itself relies on the manifest in the
+    store, so what is missing is reported again.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._held: dict[str, Connection] | None = None
+        self._stack = ExitStack()
+        super().__init__(base_dir, inst_data)
+        # A thread that holds a transaction open comes back for more.
+        self._db_lock = threading.RLock()  # pyright: ignore[reportAttributeAccessIssue]
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """All rows stored while this is open are one transaction; other threads wait, other processes too."""
+        with self._db_lock:
+            if self._held is not None:
+                yield
+                return
+            self._held = {}
+            try:
+                with self._stack:
+                    yield
+            finally:
+                self._held = None
+
+    def store_event_batch(self, events: Sequence[Any]) -> None:
+        """Store a batch in one transaction."""
+        with self.together():
+            super().store_event_batch(events)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Generator[Connection]:
+        with self._db_lock:
+            if self._held is None:
+                with self._engine(shard).begin() as connection:
+                    yield connection
+                return
+            if shard not in self._held:
+                self._held[shard] = self._stack.enter_context(self._engine(shard).begin())
+            yield self._held[shard]
+
+    def _engine(self, shard: str) -> Engine:
+        engine = self._engines.pop(shard, None)
+        if engine is None:
+            engine = db.create_engine(
+                self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            )
+            sqlalchemy.event.listen(engine, "connect", _without_waiting)
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        self._engines[shard] = engine
+        for old in [name for name in self._engines if name != "index"][: -(OPEN_FILES - 1)]:
+            if not self._held or old not in self._held:
+                self._engines.pop(old).dispose()
+        return engine
+
+    def dispose(self) -> None:
+        """Close all files."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+        super().dispose()
+
+
+class BatchedSqliteStorage(DagsterSqliteStorage):
+    """Runs, events and schedules in the folders and files of Dagster's default.
+
+    Configuration::
+
+        storage:
+          custom:
+            module: catalog_assets.orchestration.sqlite_events
+            class: BatchedSqliteStorage
+            config: {base_dir: {env: DAGSTER_HOME}}
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = BatchedSqliteEventLogStorage(str(Path(base_dir) / "history" / "runs"))
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> BatchedSqliteStorage:
+        """From ``dagster.yaml``; the inherited one would build the inherited class."""
+        return cls.from_local(inst_data=inst_data, **config_value)
+
+
+def _without_waiting(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+@contextmanager
+def together(instance: dg.DagsterInstance) -> Generator[None]:
+    """One transaction for all rows of a batch where the instance's storage can; else nothing changes."""
+    storage = instance.event_log_storage
+    if isinstance(storage, BatchedSqliteEventLogStorage):
+        with storage.together():
+            yield
+    else:
+        yield
