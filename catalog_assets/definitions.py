@@ -34,6 +34,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             assets.brand,
             *assets.stage_assets(partitions),  # raw_photo, cutout, packshot, scenes, qc_report, listing
             assets.insights,
+            assets.consistency,
         ],
         sensors=sensors(settings.sensor_seconds),  # new_inventory, brand_changed, automation
         resources={"line": LineResource(s3=S3Resource()), **(overrides or {})},

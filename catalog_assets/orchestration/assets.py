@@ -1,4 +1,4 @@
-"""The nine assets. Each SKU stage is the same few lines around its stage class.
+"""The ten assets. Each SKU stage is the same few lines around its stage class.
 
 Belongs here: keys, dependencies, groups, descriptions, when a stage runs by itself. Not: picture work, file
 formats, rules.
@@ -15,6 +15,7 @@ from catalog_assets.orchestration.checks import check_results, check_specs
 from catalog_assets.orchestration.describe import describer, picture
 from catalog_assets.orchestration.partitions import backfill_policy
 from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.stages.consistency import write_consistency
 from catalog_assets.stages.cutout import CutoutStage
 from catalog_assets.stages.insights import write_insights
 from catalog_assets.stages.listing import ListingStage
@@ -220,3 +221,24 @@ def insights(line: LineResource) -> dg.MaterializeResult:
     if shown:
         metadata["plot"] = shown
     return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(
+    deps=["qc_report"],
+    group_name="quality",
+    kinds={"json"},
+    automation_condition=_SETTLED,
+    description="What stands out of its collection (scale, ground, shadow, white, margins); SKUs that look the same.",
+)
+def consistency(line: LineResource) -> dg.MaterializeResult:
+    """Compare the pictures of all reports."""
+    found = write_consistency(line.line())
+    return dg.MaterializeResult(
+        metadata={
+            "pictures": found.pictures,
+            "collections": found.collections,
+            "stand out": len(found.outliers),
+            "look like another SKU": len(found.duplicates),
+            "what stands out": dg.MetadataValue.md(found.markdown),
+        }
+    )

@@ -142,7 +142,7 @@ class LineRun:
             if stream.error is not None:
                 self.notes.append(f"the line stopped: {type(stream.error).__name__}: {stream.error}")
             if self.last_stage == STAGE_NAMES[-1]:
-                self._materialize([assets.insights], instance)
+                self._materialize([assets.insights, assets.consistency], instance)
         self.notes += self._drawn_by_others()
 
     def _survey(self, stages: Sequence[Stage], note: Tell) -> dict[str, list[Step]]:

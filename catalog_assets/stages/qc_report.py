@@ -20,6 +20,7 @@ from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import QC_VERSION, Expectation, Picture, check_picture
 from catalog_assets.qc.findings import Finding, PictureReport, verdict_of
 from catalog_assets.review.approvals import approval_of
+from catalog_assets.stages.consistency import note
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgba
@@ -47,7 +48,7 @@ class QcReportStage(Stage):
     """Writes the report; a failing verdict is a good report."""
 
     name = "qc_report"
-    version = f"1+{QC_VERSION}"
+    version = f"2+{QC_VERSION}"
 
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The pictures, what they are held against, and whether a person has approved them."""
@@ -63,7 +64,7 @@ class QcReportStage(Stage):
             "background": brand.background,
             "logo": line.house.hashes.get(brand.logo),
             "label": [item.label_text, item.language],
-            "item": [item.category, item.material, item.items],
+            "item": [item.category, item.material, item.items, item.collection, item.height_mm],
             "approved": approval.at if approval else None,
         }
 
@@ -72,13 +73,15 @@ class QcReportStage(Stage):
         made = Made()
         findings = [*_intake_findings(line, sku), *_cutout_findings(line, sku)]
         pictures: list[dict[str, Any]] = []
+        looks: list[dict[str, Any]] = []
         views = cutout_views(line, sku)
         loaded: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
         for subject in subjects(line, sku):
             if subject.view not in loaded:
                 # Decoded once per view; only the view at hand is kept in memory.
                 loaded = {subject.view: _cutout_and_photo(line, sku, subject.view, views)}
-            report = self._check(line, sku, subject, *loaded[subject.view])
+            report, look = self._check(line, sku, subject, *loaded[subject.view])
+            looks += [look] if look else []
             named = [dataclasses.replace(f, subject=subject.name) for f in report.findings]
             findings += named
             pictures.append(
@@ -88,6 +91,7 @@ class QcReportStage(Stage):
             made.reasons.append("there is no picture to check")
         findings.append(_human_review(line, sku, findings))
         self._write(line, sku, made, findings, pictures)
+        made.metadata["looks"] = looks
         return made
 
     def _check(
@@ -97,7 +101,7 @@ class QcReportStage(Stage):
         subject: Subject,
         cutout: NDArray[np.uint8],
         photo: NDArray[np.uint8],
-    ) -> PictureReport:
+    ) -> tuple[PictureReport, dict[str, Any] | None]:
         data = line.store.read(subject.file)
         decoded = decode_photo(data)
         item = item_of(line, sku)
@@ -111,7 +115,18 @@ class QcReportStage(Stage):
             read_text=tesseract_reader(),
         )
         report.findings.append(check_provenance(data, subject.digital_source_type))
-        return report
+        scene = subject.kind == "scene"
+        look = note(
+            decoded.rgb,
+            cutout,
+            report,
+            sku=sku,
+            picture=subject.name,
+            collection=item.collection,
+            kind=f"scene {subject.template}" if scene else "packshot",
+            height_mm=item.height_mm if scene else None,
+        )
+        return report, look
 
     def _write(
         self,

@@ -7,22 +7,30 @@ import dataclasses
 import numpy as np
 
 from catalog_assets.qc.consistency import PictureFacts, outliers, picture_facts
-from catalog_assets.qc.duplicate import bits_apart, duplicate_finding, near_duplicates, perceptual_hash
+from catalog_assets.qc.duplicate import (
+    bits_apart,
+    duplicate_finding,
+    look_of,
+    near_duplicates,
+    near_pairs,
+    perceptual_hash,
+)
 from catalog_assets_tests.qc.products import compose, cutout, jpeg
 
 
 def test_a_recompressed_picture_is_a_duplicate_and_another_product_is_not():
     tin, oil = compose(cutout("FH-TIN-002")).rgb, compose(cutout("FH-OIL-003")).rgb
     hashes = {
-        "A/hero": perceptual_hash(tin),
-        "B/hero": perceptual_hash(jpeg(tin, 70)[::2, ::2]),
-        "C/hero": perceptual_hash(oil),
+        "A/hero": look_of(tin),
+        "B/hero": look_of(jpeg(tin, 70)[::2, ::2]),
+        "C/hero": look_of(oil),
     }
     found = near_duplicates(hashes)
     assert set(found) == {"A/hero", "B/hero"}
     assert found["A/hero"][0][0] == "B/hero"
     finding = duplicate_finding("A/hero", found["A/hero"])
     assert not finding.passed
+    assert finding.severity == "warn"
     assert "B/hero" in finding.message
     assert duplicate_finding("C/hero", []).passed
 
@@ -32,11 +40,27 @@ def test_the_background_does_not_make_duplicates():
     assert bits_apart(perceptual_hash(a[..., :3], a[..., 3]), perceptual_hash(b[..., :3], b[..., 3])) > 12
 
 
-def test_thousands_of_hashes_are_compared_in_blocks():
+def test_two_colourways_of_one_design_are_no_duplicates():
+    rgba = cutout("FH-MUG-001")
+    other = rgba.copy()
+    other[..., 0] = rgba[..., 2]
+    other[..., 2] = rgba[..., 0] // 2
+    looks = {"A": look_of(rgba[..., :3], rgba[..., 3]), "B": look_of(other[..., :3], other[..., 3])}
+    assert bits_apart(looks["A"].phash, looks["B"].phash) <= 8
+    assert near_duplicates(looks, limit_bits=8) == {}
+
+
+def test_the_index_finds_the_pairs_that_comparing_everything_finds():
     rng = np.random.default_rng(1)
-    hashes = {str(i): f"{int(v):016x}" for i, v in enumerate(rng.integers(0, 2**63, 3000))}
-    hashes["twin"] = hashes["77"]
-    assert near_duplicates(hashes)["twin"] == [("77", 0)]
+    values = rng.integers(0, 2**63, 3000).astype(np.uint64)
+    values[1500:1600] = values[:100]
+    for i in range(1500, 1600):
+        for bit in rng.choice(64, i % 9, replace=False):
+            values[i] ^= np.uint64(1) << np.uint64(bit)
+    apart = np.bitwise_count(values[:, None] ^ values[None])
+    everything = [(int(i), int(j)) for i, j in zip(*np.nonzero(apart <= 6), strict=True) if i < j]
+    assert len(everything) > 70
+    assert near_pairs(values, 6) == everything
 
 
 _USUAL = PictureFacts("S", "packshot", "Hearth", "packshot", 0.85, 0.9, 0.07, 99.0, 0.0, 0.0, 0.4)
