@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from catalog_assets.catalogue.item import Item
@@ -47,6 +47,7 @@ class Picture:
     thumb: str
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     doubt: str = ""
+    evidence: str = ""
     findings: tuple[Mapping[str, Any], ...] = ()
     candidates: tuple[str, ...] = ()
 
@@ -107,6 +108,7 @@ def collect(store: Store) -> Collected:
     skus = sorted(set(items).union(*names.values()))
     reports = {n for n in store.listing("qc_report") if n.endswith(".json")}
     attempts = _candidates(store.listing("candidates"))
+    compared = _compared(store, problems)
 
     def card(sku: str) -> tuple[Card, list[str]]:
         notes: list[str] = []
@@ -116,7 +118,8 @@ def collect(store: Store) -> Collected:
             if sku in names[stage] and (record := _record(store, stage, sku, notes))
         }
         report = _json(store, f"qc_report/{sku}.json", notes) if f"qc_report/{sku}.json" in reports else {}
-        return _card(store, sku, items.get(sku), records, report, attempts, notes), notes
+        made = _card(store, sku, items.get(sku), records, report, attempts, notes)
+        return replace(made, notes=(*made.notes, *compared.get(sku, ()))), notes
 
     with ThreadPoolExecutor(_READERS) as pool:
         done = list(pool.map(card, skus))
@@ -156,6 +159,18 @@ def _json(store: Store, name: str, notes: list[str]) -> dict[str, Any]:
     return cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
 
 
+def _compared(store: Store, problems: list[str]) -> dict[str, list[str]]:
+    """What stands out of its collection or looks like another SKU, by SKU; empty where nothing was compared."""
+    name = "consistency/report.json"
+    document = _json(store, name, problems) if store.exists(name) else {}
+    said: dict[str, list[str]] = {}
+    for outlier in cast("list[dict[str, Any]]", document.get("outliers") or []):
+        said.setdefault(str(outlier.get("sku")), []).append(str(outlier.get("message")))
+    for found in cast("list[dict[str, Any]]", document.get("duplicates") or []):
+        said.setdefault(str(found.get("subject")), []).append(f"{found.get('message')} {found.get('remedy')}")
+    return said
+
+
 def _candidates(names: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
     """Pictures of all attempts, by SKU and scene."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -178,7 +193,7 @@ def _card(
     attempts: Mapping[tuple[str, str], tuple[str, ...]],
     notes: list[str],
 ) -> Card:
-    by_subject = _findings_by_picture(report)
+    by_subject, evidence = _findings_by_picture(report)
     pictures: list[Picture] = []
     for kind, stage in _STAGE_OF.items():
         record = records.get(stage)
@@ -199,6 +214,7 @@ def _card(
                     thumb=thumb if thumb in record.files else "",
                     facts={**extra, **facts},
                     doubt=str(facts.get("doubt") or ""),
+                    evidence=evidence.get((kind, name), ""),
                     findings=(
                         *cast("Sequence[Mapping[str, Any]]", facts.get("findings") or ()),
                         *by_subject.get((kind, name), ()),
@@ -237,15 +253,21 @@ def _entries(record: Record, kind: Kind) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, cast("dict[str, Any]", f)) for name, f in entries.items() if isinstance(f, dict)]
 
 
-def _findings_by_picture(report: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+def _findings_by_picture(
+    report: Mapping[str, Any],
+) -> tuple[dict[tuple[str, str], list[Mapping[str, Any]]], dict[tuple[str, str], str]]:
+    """Findings and evidence sheet by (kind, view or scene)."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    evidence: dict[tuple[str, str], str] = {}
     for picture in cast("list[dict[str, Any]]", report.get("pictures") or []):
         kind = str(picture.get("kind") or "")
         name = str(picture.get("name") or picture.get("scene") or picture.get("view") or "").removeprefix(
             f"{kind} "
         )
         found.setdefault((kind, name), []).extend(picture.get("findings") or [])
-    return found
+        if picture.get("evidence"):
+            evidence[kind, name] = str(picture["evidence"])
+    return found, evidence
 
 
 def _state(records: Mapping[str, Record]) -> tuple[State, str, list[str]]:

@@ -37,6 +37,7 @@ class Shown:
     thumb: str = ""
     full: str = ""
     doubt: str = ""
+    evidence: str = ""
     candidates: tuple[str, ...] = ()
     attempts: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -70,6 +71,7 @@ class PictureDesk:
             thumb=self._thumb(picture),
             full=self._full(picture.file, picture.sha256),
             doubt=self._full(picture.doubt, "") if picture.doubt else "",
+            evidence=self._full(picture.evidence, "") if picture.evidence else "",
             candidates=tuple(address for stem, address in attempts.items() if stem.isdigit()),
             attempts=attempts,
         )

@@ -40,6 +40,11 @@ def describer(stage: str, line: Line) -> Callable[[Step], Mapping[str, Any]]:
         thumbs = [n for n in record.files if n.startswith("thumbs/")]
         if stage in ("qc_report", "listing"):
             thumbs = [f"thumbs/{record.sku}/packshot-hero.jpg"]
+        for name in [n for n in record.files if stage == "qc_report" and n.endswith(".jpg")][:4]:
+            label = "evidence " + name.rsplit("/", 1)[-1].removesuffix(".jpg")
+            shown = picture(line, name, f"{record.sku} {label}")
+            if shown:
+                metadata[label] = shown
         for name in thumbs[:6]:
             label = name.rsplit("/", 1)[-1].removesuffix(".jpg")
             shown = picture(line, name, f"{record.sku} {label}")

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.provenance import check_provenance
 from catalog_assets.imaging.decode import decode_photo
+from catalog_assets.imaging.encode import encode_jpeg
 from catalog_assets.imaging.resample import Transform
 from catalog_assets.insights import reports_to_frame
 from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import QC_VERSION, Expectation, Picture, check_picture
+from catalog_assets.qc.evidence import evidence_sheet
 from catalog_assets.qc.findings import Finding, PictureReport, verdict_of
 from catalog_assets.review.approvals import approval_of
 from catalog_assets.stages.consistency import note
@@ -80,13 +82,21 @@ class QcReportStage(Stage):
             if subject.view not in loaded:
                 # Decoded once per view; only the view at hand is kept in memory.
                 loaded = {subject.view: _cutout_and_photo(line, sku, subject.view, views)}
-            report, look = self._check(line, sku, subject, *loaded[subject.view])
-            looks += [look] if look else []
-            named = [dataclasses.replace(f, subject=subject.name) for f in report.findings]
-            findings += named
-            pictures.append(
-                {**report.to_json(), "kind": subject.kind, "name": subject.name, "view": subject.view}
-            )
+            cutout, photo = loaded[subject.view]
+            report, rgb = self._check(line, sku, subject, cutout, photo)
+            findings += [dataclasses.replace(f, subject=subject.name) for f in report.findings]
+            document = {
+                **report.to_json(),
+                "kind": subject.kind,
+                "name": subject.name,
+                "view": subject.view,
+            }
+            if report.verdict != "pass":
+                name = evidence_name(sku, subject.name)
+                self.put(line, made, name, encode_jpeg(evidence_sheet(rgb, cutout, report), quality=85))
+                document["evidence"] = name
+            pictures.append(document)
+            looks += _look(line, sku, subject, rgb, cutout, report)
         if not pictures:
             made.reasons.append("there is no picture to check")
         findings.append(_human_review(line, sku, findings))
@@ -101,7 +111,7 @@ class QcReportStage(Stage):
         subject: Subject,
         cutout: NDArray[np.uint8],
         photo: NDArray[np.uint8],
-    ) -> tuple[PictureReport, dict[str, Any] | None]:
+    ) -> tuple[PictureReport, NDArray[np.uint8]]:
         data = line.store.read(subject.file)
         decoded = decode_photo(data)
         item = item_of(line, sku)
@@ -115,18 +125,7 @@ class QcReportStage(Stage):
             read_text=tesseract_reader(),
         )
         report.findings.append(check_provenance(data, subject.digital_source_type))
-        scene = subject.kind == "scene"
-        look = note(
-            decoded.rgb,
-            cutout,
-            report,
-            sku=sku,
-            picture=subject.name,
-            collection=item.collection,
-            kind=f"scene {subject.template}" if scene else "packshot",
-            height_mm=item.height_mm if scene else None,
-        )
-        return report, look
+        return report, decoded.rgb
 
     def _write(
         self,
@@ -164,6 +163,35 @@ class QcReportStage(Stage):
 def report_name(sku: str) -> str:
     """Where a SKU's report lies."""
     return f"qc_report/{sku}.json"
+
+
+def evidence_name(sku: str, subject: str) -> str:
+    """Where the evidence sheet of a picture that did not pass lies."""
+    return f"qc_report/{sku}/{subject.replace(' ', '-')}.jpg"
+
+
+def _look(
+    line: Line,
+    sku: str,
+    subject: Subject,
+    rgb: NDArray[np.uint8],
+    cutout: NDArray[np.uint8],
+    report: PictureReport,
+) -> list[dict[str, Any]]:
+    """What is noted of a picture for comparing it with the others of its collection."""
+    item = item_of(line, sku)
+    scene = subject.kind == "scene"
+    noted = note(
+        rgb,
+        cutout,
+        report,
+        sku=sku,
+        picture=subject.name,
+        collection=item.collection,
+        kind=f"scene {subject.template}" if scene else "packshot",
+        height_mm=item.height_mm if scene else None,
+    )
+    return [noted] if noted else []
 
 
 def read_report(line: Line, sku: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from catalog_assets.gallery import GalleryError, build_gallery
 from catalog_assets.gallery.collect import collect
 from catalog_assets.gallery.pictures import preview
 from catalog_assets.gallery.words import duration, measured, money
+from catalog_assets.imaging.encode import encode_jpeg
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.gallery.stores import Maker, catalogue, finding
 
@@ -392,3 +393,25 @@ def test_numbers_are_said_plainly() -> None:
     )
     assert measured({"measured": None, "limit": 1}) == "not measured"
     assert measured({"measured": "absent", "limit": "x", "unit": "u"}) == "measured absent, limit x"
+
+
+def test_evidence_is_linked_and_what_stands_out_of_its_collection_is_said(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    catalogue(store, [Item(sku="A", title="Mug")])
+    maker = Maker(store)
+    maker.listed("A")
+    sheet = "qc_report/A/packshot-hero.jpg"
+    store.write(sheet, encode_jpeg(np.full((60, 60, 3), 200, np.uint8)))
+    bad = [finding("silhouette", False, "A part is missing.")]
+    picture = {"kind": "packshot", "name": "packshot hero", "view": "hero", "findings": bad, "evidence": sheet}
+    maker.report("A", "fail", [picture], ("A part is missing.",))
+    compared = {
+        "outliers": [{"sku": "A", "message": "A: packshot hero is shown smaller than the others."}],
+        "duplicates": [{"subject": "A", "message": "A/packshot hero looks the same as B.", "remedy": "Check."}],
+    }
+    store.write("consistency/report.json", json.dumps(compared).encode())
+    build_gallery(store, tmp_path / "out", sheets="none")
+    page = (tmp_path / "out" / "skus" / "A.html").read_text()
+    assert f'href="../../store/{sheet}"' in page
+    assert "shown smaller than the others" in page
+    assert "looks the same as B" in page
