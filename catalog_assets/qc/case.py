@@ -195,7 +195,10 @@ class Case:
         finding = self.finding(
             rule, top.use <= 1, top.measured, top.limit, top.unit, top.message, top.remedy, top.box
         )
-        return replace(finding, uses={r.unit: float(r.use) for r in readings})
+        uses: dict[str, float] = {}
+        for reading in readings:
+            uses[reading.unit] = max(uses.get(reading.unit, 0.0), float(reading.use))
+        return replace(finding, uses=uses)
 
     @cached_property
     def product_box(self) -> Box:

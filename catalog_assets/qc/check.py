@@ -29,12 +29,13 @@ from catalog_assets.qc.case import (
 )
 from catalog_assets.qc.colour import colour
 from catalog_assets.qc.findings import Finding, PictureReport, Registration
+from catalog_assets.qc.geometry import geometry
 from catalog_assets.qc.print import logo
 from catalog_assets.qc.registration import register
 from catalog_assets.qc.rules import ChannelRules, Limits
 from catalog_assets.qc.text import text_findings
 
-QC_VERSION = "2"
+QC_VERSION = "3"
 """Changes when any measure or default limit does, so that reports are made again."""
 
 __all__ = [
@@ -98,7 +99,7 @@ def check_picture(
         with _timed(timings, "placement"):
             placement = frame.place(case)
         measures += [
-            ("geometry", lambda: shape.geometry(case)),
+            ("geometry", lambda: geometry(case)),
             ("silhouette", lambda: shape.silhouette(case)),
             ("colour", lambda: colour(case)),
             ("text", lambda: text_findings(case)),

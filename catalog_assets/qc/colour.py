@@ -55,6 +55,8 @@ def colour(case: Case) -> list[Finding]:
         # A photo's shading moves chroma with lightness (saturation stays): that is light, not paint.
         level[1:] *= np.clip(seen[0] / max(float(expected[0]), 5.0), 0.6, 1.6)
         chroma = min(chroma, float(delta_e(level, seen)))
+        # In near-black a trace of stray light is all the colour there is, and nobody sees it.
+        chroma *= float(np.clip(expected[0] / 25.0, 0.4, 1.0))
         box = bounding_box(area)
         where = pair.to_picture_box(box, frame) if box else None
         name = colour_name(np.median(to_lab(reference[area]), axis=0))

@@ -48,7 +48,8 @@ def look_of(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> L
             products on the same white background are not taken for the same picture.
     """
     pixels = _on_grey(rgb, alpha)
-    lab = to_lab(cv2.resize(pixels, (_GRID, _GRID), interpolation=cv2.INTER_AREA))
+    tiny = cv2.resize(pixels, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+    lab = to_lab(np.asarray(tiny, dtype=np.uint8))
     stored = lab * np.array([255 / 100, 1, 1]) + np.array([0, 128, 128])
     return Look(_phash(pixels), np.clip(stored + 0.5, 0, 255).astype(np.uint8).tobytes().hex())
 

@@ -173,29 +173,34 @@ def _filled(
         return float(((np.linalg.norm(seen - white, axis=1) > 8) & ~shadow).mean())
     if old is None:
         return None
-    new = to_lab(_seen_through(pair))[opening]
     before = old[opening]
-    apart = np.linalg.norm(before - new, axis=1)
-    telling = apart > 10
+    to_old = np.linalg.norm(seen - before, axis=1)
+    # The old background's own grain, in its place, is there by no chance.
+    alike = _correlation(_fine(pair.lab_picture[..., 0], opening), _fine(old[..., 0], opening))
+    if len(seen) >= 300 and alike > 0.25:
+        return float((to_old < 5).mean())
+    to_new = _from_surroundings(pair, seen)
+    telling = _from_surroundings(pair, before) > 7
     if int(telling.sum()) < 15:
         return None
-    to_old = np.linalg.norm(seen - before, axis=1)
-    # Being nearer to the old background than to a guess at the new one is not enough: it must be it.
-    grain = _fine(old[..., 0])[opening]
-    if float(grain.std()) > 1.5:
+    # Being nearer to the old background than to the new is not enough: it must be it.
+    if float(_fine(old[..., 0], opening).std()) > 1.5:
         # A textured old background must be there with its texture; shading alone agrees by chance.
-        if _correlation(_fine(pair.lab_picture[..., 0])[opening], grain) < 0.4:
+        if alike < 0.4:
             return 0.0
         reach = 10.0
     else:
         reach = 3.0
-    old_there = (to_old < 0.6 * np.linalg.norm(seen - new, axis=1)) & (to_old < reach)
+    old_there = (to_old < 0.6 * to_new) & (to_old < reach)
     return float(old_there[telling].mean())
 
 
-def _fine(lightness: np.ndarray) -> np.ndarray:
-    plane = np.ascontiguousarray(lightness)
-    return plane - cv2.GaussianBlur(plane, (0, 0), 3.0)
+def _fine(lightness: np.ndarray, opening: Mask) -> np.ndarray:
+    """(n,) fine structure inside the opening alone: its edges must not look like grain."""
+    weight = opening.astype(np.float32)
+    plane = np.ascontiguousarray(lightness) * weight
+    mean = cv2.GaussianBlur(plane, (0, 0), 3.0) / np.maximum(cv2.GaussianBlur(weight, (0, 0), 3.0), 1e-3)
+    return (lightness - mean)[opening]
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -203,14 +208,19 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))
 
 
-def _seen_through(pair: AlignedPair) -> np.ndarray:
-    """The picture's surroundings carried on behind the product, openings themselves left out."""
-    from catalog_assets.qc.alignment import fill_in
+def _from_surroundings(pair: AlignedPair, lab: np.ndarray) -> np.ndarray:
+    """(n,) distance of (n, 3) CIE Lab colours to the nearest colour around the product, lighter and darker too.
 
-    solid = (pair.alpha > 0.02).astype(np.uint8)
-    filled = solid.copy()
-    padded = np.pad(filled, 1)
-    cv2.floodFill(padded, None, (0, 0), 2)
-    outer = padded[1:-1, 1:-1] == 2
-    core = cv2.erode(outer.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return fill_in(pair.picture, core & pair.valid)
+    What is seen through an opening lies further back and may be in the product's shadow: it is one of the
+    colours around, at some lightness, but nobody knows which.
+    """
+    around = pair.lab_picture[pair.outside]
+    palette = around[:: max(1, len(around) // 400)]
+    best = np.full(len(lab), np.inf, dtype=np.float32)
+    for start in range(0, len(lab), 4000):
+        part = lab[start : start + 4000]
+        off = part[:, None] - palette[None]
+        # A little lighter or darker is light; hue and chroma stay.
+        level = np.maximum(np.abs(off[..., 0]) - 4.0, 0)
+        best[start : start + 4000] = np.sqrt(level**2 + off[..., 1] ** 2 + off[..., 2] ** 2).min(axis=1)
+    return best

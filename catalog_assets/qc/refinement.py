@@ -8,6 +8,7 @@ Kalal et al. 2010), and a robust similarity through them. It is scored by how we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,20 +67,27 @@ def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -
     transform = guess
     affine = guess
     for side, steps in ((_SCORE_SIDE // 2, 40), (_SCORE_SIDE, 30), (_SCORE_SIDE * 3 // 2, 10)):
-        pair = AlignedPair(cut, rgb, transform, side=side, margin=0.1)
-        if not _comparable(pair):
+        if not _comparable(AlignedPair(cut, rgb, transform, side=side, margin=0.1)):
             return None
-        change = _ecc(pair, steps)
-        if change is not None:
-            affine = chain(chain(invert(pair.from_picture), change), pair.to_canvas)
-            moved = _nearest_similarity(affine, cut)
-            if not _plausible(moved, guess):
+        moved = _corrected(cut, rgb, transform, side, steps)
+        if moved is not None:
+            affine = moved
+            if not _plausible(_nearest_similarity(affine, cut), guess):
                 break
-            transform = moved
+            transform = _nearest_similarity(affine, cut)
     settled = settle(cut, rgb, transform)
-    if settled is not None:
-        affine = chain(settled, chain(invert(transform), affine))
-        transform = settled
+    if settled is None:
+        # Without details to follow, the outline has to bring it home, which takes longer.
+        for _ in range(3):
+            moved = _corrected(cut, rgb, transform, _SCORE_SIDE * 3 // 2, 30)
+            if moved is None or not _plausible(_nearest_similarity(moved, cut), guess):
+                break
+            before, affine, transform = transform, moved, _nearest_similarity(moved, cut)
+            if _apart(before, transform, cut) < 0.02:
+                break
+    best = _closest(cut, rgb, [transform, settled, guess])
+    affine = chain(best, chain(invert(transform), affine))
+    transform = best
     score = score_of(AlignedPair(cut, rgb, transform, side=_SCORE_SIDE, margin=0.1))
     distorted = False
     if score < 0.9 and stretch_of(transform, affine) < MAX_STRETCH:
@@ -90,6 +98,13 @@ def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -
     return Match(transform, affine, score, method, inliers, distorted)
 
 
+def _corrected(cut: Cut, rgb: Bytes, transform: Matrix, side: int, steps: int) -> Matrix | None:
+    """The affine one round of ECC arrives at, cutout px to picture px."""
+    pair = AlignedPair(cut, rgb, transform, side=side, margin=0.1)
+    change = _ecc(pair, steps)
+    return None if change is None else chain(chain(invert(pair.from_picture), change), pair.to_canvas)
+
+
 def confirm(cut: Cut, rgb: Bytes, noted: Matrix, sure: float) -> Match | None:
     """A noted placement that the product's own details bear out; None where they do not, or are too few."""
     pair = AlignedPair(cut, rgb, noted, side=_SCORE_SIDE, margin=0.1)
@@ -98,8 +113,25 @@ def confirm(cut: Cut, rgb: Bytes, noted: Matrix, sure: float) -> Match | None:
     settled = settle(cut, rgb, noted)
     if settled is None:
         return None
-    score = score_of(AlignedPair(cut, rgb, settled, side=_SCORE_SIDE, margin=0.1))
-    return Match(settled, settled, score, "noted placement") if score >= sure else None
+    best = _closest(cut, rgb, [settled, noted])
+    score = score_of(AlignedPair(cut, rgb, best, side=_SCORE_SIDE, margin=0.1))
+    return Match(best, best, score, "noted placement") if score >= sure else None
+
+
+def _closest(cut: Cut, rgb: Bytes, candidates: Sequence[Matrix | None]) -> Matrix:
+    """Of places a pixel or two apart the one where the product's fine structure fits best."""
+    known = [c for c in candidates if c is not None]
+    return min(known, key=lambda c: _misfit(AlignedPair(cut, rgb, c, side=_SETTLE_SIDE, margin=0.02)))
+
+
+def _misfit(pair: AlignedPair) -> float:
+    """1 minus the correlation of the two's fine structure on the product, 0..2."""
+    mask = (pair.alpha > 0.3) & pair.valid
+    if int(mask.sum()) < 50:
+        return 2.0
+    one, other = (g - cv2.GaussianBlur(g, (0, 0), 2.5) for g in (pair.grey_predicted, pair.grey_picture))
+    a, b = one[mask], other[mask]
+    return 1.0 - float((a * b).sum() / np.sqrt(max(float((a * a).sum() * (b * b).sum()), 1e-12)))
 
 
 def _comparable(pair: AlignedPair) -> bool:
@@ -116,12 +148,30 @@ def settle(cut: Cut, rgb: Bytes, transform: Matrix) -> Matrix | None:
     """
     pair = AlignedPair(cut, rgb, transform, side=_SETTLE_SIDE, margin=0.05)
     inside = cv2.erode(pair.solid.astype(np.uint8), np.ones((9, 9), np.uint8))
-    if int(inside.sum()) < 400:
-        return None
     wanted = _eight_bit(pair.lit, pair.alpha)
-    seen = _eight_bit(pair.picture, pair.alpha)
+    found = _followed(wanted, _eight_bit(pair.picture, pair.alpha), inside)
+    if found is None:
+        # A chain has no inside; its links against what is behind them have to do.
+        near = ((pair.alpha > 0.4) & pair.valid).astype(np.uint8)
+        seen = _eight_bit(pair.picture, pair.alpha)
+        found = _followed(_eight_bit(pair.predicted, pair.alpha), seen, near)
+    if found is None:
+        return None
+    src, dst = found
+    fit, kept = _robust_similarity(src, dst)
+    if int(kept.sum()) < max(_LEAST_CORNERS, 0.4 * len(src)):
+        return None
+    settled = chain(chain(invert(pair.from_picture), fit), pair.to_canvas)
+    moved = np.linalg.norm(src @ fit[:, :2].T + fit[:, 2] - src, axis=1).max()
+    return settled if moved < 0.04 * pair.diagonal else None
+
+
+def _followed(
+    wanted: Bytes, seen: Bytes, where: Bytes
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Corners of ``wanted`` inside ``where`` and where they are in ``seen``; None where too few are followed."""
     engine: Any = cv2  # the stubs forbid what these two return and take: None
-    corners: NDArray[np.float32] | None = engine.goodFeaturesToTrack(wanted, 400, 0.02, 5, mask=inside)
+    corners: NDArray[np.float32] | None = engine.goodFeaturesToTrack(wanted, 400, 0.02, 5, mask=where)
     if corners is None or len(corners) < _LEAST_CORNERS:
         return None
     follow: Any = engine.calcOpticalFlowPyrLK
@@ -131,13 +181,7 @@ def settle(cut: Cut, rgb: Bytes, transform: Matrix) -> Matrix | None:
     good = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (returned < 0.3)
     if int(good.sum()) < _LEAST_CORNERS:
         return None
-    src, dst = corners[good, 0].astype(np.float64) + 0.5, there[good, 0].astype(np.float64) + 0.5
-    fit, kept = _robust_similarity(src, dst)
-    if int(kept.sum()) < max(_LEAST_CORNERS, 0.4 * len(src)):
-        return None
-    settled = chain(chain(invert(pair.from_picture), fit), pair.to_canvas)
-    moved = np.linalg.norm(src @ fit[:, :2].T + fit[:, 2] - src, axis=1).max()
-    return settled if moved < 0.04 * pair.diagonal else None
+    return corners[good, 0].astype(np.float64) + 0.5, there[good, 0].astype(np.float64) + 0.5
 
 
 def _eight_bit(rgb: Floats, alpha: Floats) -> Bytes:
@@ -263,10 +307,12 @@ def score_of(pair: AlignedPair) -> float:
 
 def hint_shift(match: Match, hint: NDArray[np.floating], cut: Cut) -> float:
     """How far the product stands from the noted place: mean corner distance as % of its diagonal there."""
+    return _apart(match.transform, np.asarray(hint, dtype=np.float64), cut)
+
+
+def _apart(here: Matrix, there: Matrix, cut: Cut) -> float:
     x0, y0, x1, y1 = cut.box
     points = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
-    noted = np.asarray(hint, dtype=np.float64)
-    here = points @ match.transform[:, :2].T + match.transform[:, 2]
-    there = points @ noted[:, :2].T + noted[:, 2]
-    diagonal = float(np.hypot(x1 - x0, y1 - y0)) * scale_of(noted)
-    return float(np.linalg.norm(here - there, axis=1).mean() / max(diagonal, 1e-6) * 100.0)
+    off = points @ (here - there)[:, :2].T + (here - there)[:, 2]
+    diagonal = float(np.hypot(x1 - x0, y1 - y0)) * scale_of(there)
+    return float(np.linalg.norm(off, axis=1).mean() / max(diagonal, 1e-6) * 100.0)

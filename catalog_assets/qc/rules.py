@@ -31,7 +31,7 @@ class Limits(BaseModel):
         default=5.0, description="ΔE2000 of a product colour against the photo, at most"
     )
     hue_delta_e: Positive = Field(
-        default=2.5, description="chromatic part of ΔE2000 that no light explains, at most"
+        default=1.8, description="chromatic part of ΔE2000 that no light explains, at most"
     )
     cast_delta_e: Positive = Field(default=6.0, description="ΔE2000 a light may tint a neutral, at most")
     exposure_ev: Positive = Field(
@@ -41,25 +41,25 @@ class Limits(BaseModel):
         default=0.05, description="character error rate of the worst label line, at most"
     )
     label_difference: Share = Field(
-        default=0.25, description="share of a print's structure that differs, at most"
+        default=0.15, description="share of a print's structure that differs, at most"
     )
     logo_difference: Share = Field(
-        default=0.25, description="share of the logo's structure that differs, at most"
+        default=0.12, description="share of the logo's structure that differs, at most"
     )
     silhouette_iou: Share = Field(
         default=0.97, description="intersection over union of the outlines, at least"
     )
     part_size: Positive = Field(
-        default=2.0, description="% of the diagonal a missing or added part may measure"
+        default=1.6, description="% of the diagonal a missing or added part may measure"
     )
     anisotropy: Positive = Field(
-        default=2.0, description="% the product may be stretched along one direction"
+        default=1.2, description="% the product may be stretched along one direction"
     )
     local_warp: Positive = Field(
-        default=1.0, description="% of the diagonal, 95th percentile of local displacement"
+        default=0.5, description="% of the diagonal, 95th percentile of local displacement"
     )
     placement: Positive = Field(
-        default=2.0, description="% of the diagonal from the place the compositor noted"
+        default=1.2, description="% of the diagonal from the place the compositor noted"
     )
     registration: Share = Field(default=0.5, description="confidence that the product was found, at least")
     cutout_confidence: Share = Field(default=0.7, description="confidence of the cutout, at least")
@@ -74,12 +74,12 @@ class Limits(BaseModel):
         default=0.0005, description="share of the frame with marks that are not product or shadow"
     )
     sharpness: Share = Field(
-        default=0.65, description="fine detail kept against the photo at equal scale, at least"
+        default=0.6, description="fine detail kept against the photo at equal scale, at least"
     )
     upscale: Positive = Field(default=2.5, description="picture pixels per photo pixel, at most")
     min_side: int = Field(default=500, ge=1, description="pixels of the picture's shorter side, at least")
     compression_quality: int = Field(default=60, ge=1, le=100, description="JPEG quality seen in the pixels")
-    halo: Share = Field(default=0.05, description="share of the outline with a fringe, at most")
+    halo: Share = Field(default=0.04, description="share of the outline with a fringe, at most")
     holes: Share = Field(default=0.25, description="share of an opening that is filled, at most")
     duplicate_bits: int = Field(
         default=6, ge=0, le=64, description="pHash bits apart that still count as the same"

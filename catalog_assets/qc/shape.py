@@ -1,4 +1,4 @@
-"""Is the product's shape still the product's shape: proportions, local warp, missing and added parts.
+"""Is everything of the product there, and nothing else: missing, added and replaced parts.
 
 Presence of the product is measured, not segmented: at every pixel the picture is projected onto the line
 from "only background" to "product under this light" (the matting equation solved for alpha with both
@@ -9,7 +9,6 @@ and a filled handle alike, and says where it cannot tell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,186 +18,14 @@ from catalog_assets.qc.alignment import (
     AlignedPair,
     Floats,
     Mask,
-    chain,
     fill_in,
-    invert,
     to_linear_float,
 )
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
-from catalog_assets.qc.registration import hint_shift, stretch_of
 from catalog_assets.qc.shadow import shadow_of
 
 _SIDE = 500
-
-
-# --- geometry --------------------------------------------------------------------------------------------
-
-
-def geometry(case: Case) -> list[Finding]:
-    """Mirroring, stretch, local warp and shift from the noted placement.
-
-    Stretch: ratio of the singular values of the best affine to 1, in %. Local warp: displacement along the
-    contrast of edges that no affine explains, 95th percentile, in % of the product's diagonal, from dense
-    inverse search flow (Kroeger et al. 2016).
-    """
-    match = case.match
-    assert match is not None
-    limits = case.limits
-    readings: list[Reading] = []
-    if np.linalg.det(match.transform[:, :2]) < 0:
-        return [
-            case.finding(
-                "geometry",
-                False,
-                "mirrored",
-                "not mirrored",
-                "",
-                "The product is mirrored: left and right are swapped.",
-                "Draw the scene again; print and handles must be on the photo's side.",
-                case.product_box,
-            )
-        ]
-    pair = case.pair(_SIDE)
-    warp = local_warp(pair, chain(chain(pair.from_picture, match.affine), invert(pair.to_canvas)))
-    stretch = warp.stretch
-    if match.distorted:
-        stretch = max(stretch, stretch_of(match.transform, match.affine))
-    readings.append(
-        Reading(
-            stretch / limits.anisotropy,
-            stretch,
-            limits.anisotropy,
-            "% stretch",
-            f"The product is stretched by {stretch:.1f} % along one direction (allowed {limits.anisotropy:g} %).",
-            "Keep width and height in the photo's proportion.",
-            case.product_box,
-        )
-    )
-    readings.append(
-        Reading(
-            max(warp.p95, 0.6 * warp.worst_cell) / limits.local_warp,
-            warp.p95,
-            limits.local_warp,
-            "% of the diagonal, 95th percentile",
-            f"Parts of the product are bent or moved by {max(warp.p95, warp.worst_cell):.1f} % of its diagonal."
-            if max(warp.p95, 0.6 * warp.worst_cell) > limits.local_warp
-            else "The product keeps its shape.",
-            "Draw the scene again; the product must not be reshaped.",
-            pair.to_picture_box(warp.box, case.size) if warp.box else None,
-        )
-    )
-    if case.noted is not None:
-        shift = hint_shift(match, case.noted, case.cut)
-        readings.append(
-            Reading(
-                shift / limits.placement,
-                shift,
-                limits.placement,
-                "% of the diagonal from the noted place",
-                f"The product stands {shift:.1f} % of its diagonal away from where it was placed.",
-                "Place the product again, with its shadow.",
-                case.product_box,
-            )
-        )
-    return [case.judged("geometry", readings)]
-
-
-@dataclass(frozen=True, slots=True)
-class Warp:
-    """``stretch`` in %, ``p95`` and ``worst_cell`` in % of the diagonal; ``box`` of the worst cell, canvas px."""
-
-    stretch: float
-    p95: float
-    worst_cell: float
-    box: Box | None
-
-
-def local_warp(pair: AlignedPair, first: np.ndarray) -> Warp:
-    """Affine and local displacement between prediction and picture.
-
-    Only the component along the contrast is used: along an edge nothing can be seen to move. ``first`` is
-    an affine (canvas px) to start the fit from.
-    """
-    wanted = _texture(pair.predicted)
-    seen = _texture(pair.picture)
-    engine: Any = cv2  # OpenCV's stubs leave out the optical flow classes
-    flow_of = engine.DISOpticalFlow_create(engine.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = flow_of.calc(wanted, seen, None)
-    back = flow_of.calc(seen, wanted, None)
-    grey = cv2.GaussianBlur(cv2.cvtColor(pair.predicted, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-    gx = cv2.Sobel(grey, cv2.CV_32F, 1, 0) / 8
-    gy = cv2.Sobel(grey, cv2.CV_32F, 0, 1) / 8
-    m = np.hypot(gx, gy)
-    near = cv2.dilate((pair.alpha > 0.5).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    # Where the way there and the way back disagree (glass, repeating texture, new content) nothing was followed.
-    rows_of, columns_of = np.mgrid[: m.shape[0], : m.shape[1]].astype(np.float32)
-    returned = cv2.remap(back, columns_of + flow[..., 0], rows_of + flow[..., 1], cv2.INTER_LINEAR)
-    followed = np.linalg.norm(flow + returned, axis=2) < 0.7
-    ys, xs = np.nonzero((m > 0.02) & near & pair.valid & followed)
-    if len(ys) < 80:
-        linear = first[:, :2]
-        return Warp(_stretch(linear), 0.0, 0.0, None)
-    step = max(1, len(ys) // 12000)
-    ys, xs = ys[::step], xs[::step]
-    n = np.column_stack([gx[ys, xs], gy[ys, xs]]) / m[ys, xs][:, None]
-    along = (flow[ys, xs] * n).sum(axis=1)
-    x = (xs - xs.mean()) / pair.diagonal
-    y = (ys - ys.mean()) / pair.diagonal
-    design = np.column_stack([n[:, 0] * x, n[:, 0] * y, n[:, 0], n[:, 1] * x, n[:, 1] * y, n[:, 1]])
-    weight = np.ones(len(ys))
-    solution = np.zeros(6)
-    residual = along
-    for _ in range(8):
-        w = weight[:, None]
-        # A little ridge: a round product's outline says nothing about its rotation.
-        solution = np.linalg.solve(design.T @ (design * w) + 1e-3 * np.eye(6), (design * w).T @ along)
-        residual = along - design @ solution
-        spread = max(1.4826 * float(np.median(np.abs(residual))), 0.15)
-        weight = 1.0 / (1.0 + (residual / (2 * spread)) ** 2)
-    a, b, _, c, d, _ = solution
-    stretch = _stretch(np.eye(2) + np.array([[a, b], [c, d]]) / pair.diagonal)
-    off = np.abs(residual)
-    worst_cell, box = 0.0, None
-    cell = max(12.0, pair.diagonal / 12)
-    for oy in (0.0, cell / 2):
-        rows = ((ys + oy) // cell).astype(int)
-        columns = ((xs + oy) // cell).astype(int)
-        key = rows * 1000 + columns
-        order = np.argsort(key, kind="stable")
-        for part in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
-            if len(part) >= max(25, 250 // step):
-                middle = float(np.median(off[part]))
-                if middle > worst_cell:
-                    worst_cell = middle
-                    box = (
-                        int(xs[part].min()),
-                        int(ys[part].min()),
-                        int(xs[part].max()) + 1,
-                        int(ys[part].max()) + 1,
-                    )
-    return Warp(
-        stretch,
-        float(np.percentile(off, 95)) / pair.diagonal * 100,
-        worst_cell / pair.diagonal * 100,
-        box,
-    )
-
-
-def _stretch(linear: np.ndarray) -> float:
-    values = np.linalg.svd(np.asarray(linear, dtype=np.float64), compute_uv=False)
-    return float((values[0] / max(values[1], 1e-9) - 1) * 100)
-
-
-def _texture(rgb: Floats) -> np.ndarray:
-    """8-bit luminance with local mean and contrast taken out, for flow."""
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    mean = cv2.GaussianBlur(grey, (0, 0), 8)
-    spread = cv2.GaussianBlur((grey - mean) ** 2, (0, 0), 12)
-    return np.clip((grey - mean) / np.sqrt(spread + 6e-4) * 40 + 128, 0, 255).astype(np.uint8)
-
-
-# --- silhouette ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,19 +170,59 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
         base = to_lab(behind)
         like = np.linalg.norm(pair.lab_picture - outward, axis=2)
         unlike = np.linalg.norm(pair.lab_picture - base, axis=2)
-        # A shadow dims what it falls on alike in every channel; a dark product beside it may look just so.
-        ratio = to_linear_float(pair.picture) / np.maximum(to_linear_float(behind), 1e-3)
-        dimmed = (ratio.max(axis=2) < 1.0) & (ratio.max(axis=2) < 1.5 * ratio.min(axis=2))
-        marks = beyond & (like < 6.0) & (unlike > 22) & ~dimmed
+        marks = beyond & (like < 9.0) & (unlike > 18) & (like < 0.5 * unlike)
+        marks[marks] = ~_usual_around(pair.lab_picture[marks], pair.lab_picture[far_known & pair.valid])
         # Grain and folds of the surroundings come in strips; a part has some width.
-        width = max(3, round(pair.diagonal * 0.014)) | 1
+        width = max(3, round(pair.diagonal * 0.01)) | 1
         marks = (
             cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((width, width), np.uint8)) > 0
         )
+        # A shadow dims what it falls on alike in every channel; a dark product beside it may look just so.
+        ratio = to_linear_float(pair.picture) / np.maximum(to_linear_float(behind), 1e-3)
+        dimmed = (ratio.max(axis=2) < 1.0) & (ratio.max(axis=2) < 1.5 * ratio.min(axis=2))
+        marks &= ~_soft_parts(marks, dimmed, pair.lab_picture[..., 0], pair.alpha)
     opened = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, labels = cv2.connectedComponents(opened, connectivity=8)
     touching = np.unique(labels[grown])
     return np.isin(labels, touching[touching > 0])
+
+
+def _usual_around(lab: Floats, around: Floats) -> Mask:
+    """Which of (n, 3) CIE Lab colours the surroundings (m, 3) have themselves: a wooden floor by a wooden leg."""
+    palette = around[:: max(1, len(around) // 300)]
+    usual = np.zeros(len(lab), dtype=bool)
+    for start in range(0, len(lab), 4000):
+        off = np.linalg.norm(lab[start : start + 4000, None] - palette[None], axis=2)
+        usual[start : start + 4000] = (off < 7.0).mean(axis=1) > 0.015
+    return usual
+
+
+def _soft_parts(marks: Mask, dimmed: Mask, lightness: Floats, alpha: Floats) -> Mask:
+    """Parts that are dimmed surroundings with a soft edge: shadows. A part of the product ends as crisply as it."""
+    count, found = cv2.connectedComponents(marks.astype(np.uint8), connectivity=8)
+    labels = np.asarray(found, dtype=np.intp)
+    plane = np.ascontiguousarray(lightness)
+    product = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    soft = np.zeros(marks.shape, dtype=bool)
+    for index in range(1, count):
+        part = labels == index
+        if float(dimmed[part].mean()) < 0.5:
+            continue
+        mask = part.astype(np.uint8)
+        near = (cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0) & ~part & ~product
+        far = (cv2.dilate(mask, np.ones((13, 13), np.uint8)) > 0) & ~product
+        far &= cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0
+        if int(near.sum()) < 8 or int(far.sum()) < 8:
+            soft |= part
+            continue
+        # Of the step from part to surroundings, how much is done two pixels out.
+        inner, outer = float(np.median(plane[part])), float(np.median(plane[far]))
+        middle = (cv2.dilate(mask, np.ones((7, 7), np.uint8)) > 0) & ~product
+        middle &= cv2.dilate(mask, np.ones((5, 5), np.uint8)) == 0
+        done = (float(np.median(plane[middle])) - inner) / max(outer - inner, 1.0) if middle.any() else 0.0
+        if done < 0.85 or outer - inner < 15:
+            soft |= part
+    return soft
 
 
 def _replaced(pair: AlignedPair, missing: Mask) -> Mask:
