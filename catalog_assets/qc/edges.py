@@ -74,7 +74,9 @@ def fringe(pair: AlignedPair, plain: tuple[int, int, int] | None) -> tuple[float
         noise = np.minimum(noise, 3.0)
     else:
         darker = (off[..., 0] < 0) & (np.hypot(off[..., 1], off[..., 2]) < 4 + 0.35 * np.abs(off[..., 0]))
-        strength = np.where(darker & _below(pair), 0, strength)
+        # A chain lies on its ground all along; what stands meets its shadow below.
+        lying = float((pair.alpha > 0.5).sum()) < 2.5 * float(ring.sum())
+        strength = np.where(darker & (lying | _below(pair)), 0, strength)
     marks = ring & (total > 0.02) & (strength > 7 + 2.5 * noise)
     marks = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     # Per stretch of outline, not per pixel: a fringe two pixels wide counts once.
