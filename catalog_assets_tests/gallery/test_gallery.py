@@ -403,11 +403,19 @@ def test_evidence_is_linked_and_what_stands_out_of_its_collection_is_said(tmp_pa
     sheet = "qc_report/A/packshot-hero.jpg"
     store.write(sheet, encode_jpeg(np.full((60, 60, 3), 200, np.uint8)))
     bad = [finding("silhouette", False, "A part is missing.")]
-    picture = {"kind": "packshot", "name": "packshot hero", "view": "hero", "findings": bad, "evidence": sheet}
+    picture = {
+        "kind": "packshot",
+        "name": "packshot hero",
+        "view": "hero",
+        "findings": bad,
+        "evidence": sheet,
+    }
     maker.report("A", "fail", [picture], ("A part is missing.",))
     compared = {
         "outliers": [{"sku": "A", "message": "A: packshot hero is shown smaller than the others."}],
-        "duplicates": [{"subject": "A", "message": "A/packshot hero looks the same as B.", "remedy": "Check."}],
+        "duplicates": [
+            {"subject": "A", "message": "A/packshot hero looks the same as B.", "remedy": "Check."}
+        ],
     }
     store.write("consistency/report.json", json.dumps(compared).encode())
     build_gallery(store, tmp_path / "out", sheets="none")
