@@ -3,8 +3,8 @@
     python benchmarks/generation.py [--images 240] [--limit 240] [--latency 1.5]
 
 1. Pace: the OpenAI engine with ledger, budget and limiter against a loopback double that allows ``--limit``
-   images in any sliding minute and takes ``--latency`` seconds for each. Once with limits in the headers, once
-   without any and a wrong idea of the limit to start with.
+   images in any sliding minute and takes ``--latency`` seconds for each: with limits in the headers, and without
+   any, started at the right limit and at twice that.
 2. Money: a simulation with the reference prices and the defect rates stated in the output; no network.
 
 Prints Markdown; writes ``benchmarks/results/generation.json``.
@@ -67,11 +67,13 @@ def pace(double: OpenAIDouble, images: int, start_at: float) -> dict[str, Any]:
         drawn = list(of.draw_many(jobs, in_flight=64))
         seconds = time.monotonic() - begun
     good = [call.at for call in double.calls if call.status == 200][1:]
+    busiest = max(sum(start <= at < start + 60 for at in good) for start in good)
     rate = (len(good) - 1) / (good[-1] - good[0]) * 60
     return {
         "images": sum(isinstance(one, DrawnScene) for one in drawn),
         "limit_per_minute": double.images_per_minute,
         "reached_per_minute": round(rate, 1),
+        "most_in_a_minute": busiest,
         "share_of_limit": round(rate / double.images_per_minute, 4),
         "refused_429": double.refused_for_pace(),
         "seconds": round(seconds, 1),
@@ -169,6 +171,9 @@ def main() -> None:
         paces["limits in the headers, started at 5 per minute"] = pace(double, given.images, 5)
     with SilentDouble(images_per_minute=given.limit, latency=given.latency, retry_after=2) as double:
         paces["no headers, started at the right limit"] = pace(double, given.images, given.limit)
+    with SilentDouble(images_per_minute=given.limit, latency=given.latency, retry_after=2) as double:
+        more = given.images * 5 // 4
+        paces["no headers, started at twice the limit"] = pace(double, more, 2 * given.limit)
     print("| pace | images | limit /min | reached /min | share | 429s | CPU s/image |")
     print("|---|---|---|---|---|---|---|")
     for name, row in paces.items():

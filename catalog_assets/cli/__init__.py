@@ -6,6 +6,7 @@ import typer
 
 from catalog_assets.cli import (
     approve,
+    batch,
     check,
     cutout,
     demo,
@@ -38,6 +39,7 @@ app.command("gallery")(gallery.command)
 app.command("export")(export.command)
 app.command("engines")(engines.command)
 app.command("quote")(quote.command)
+app.command("batch")(batch.command)
 app.command("ledger")(ledger.command)
 app.command("plates")(plates.command)
 app.command("ui")(ui.command)

@@ -198,7 +198,7 @@ class Drawer:
         for spec in chain:
             before = len(attempts)
             try:
-                engine = self._engine(spec)
+                engine = self.engine(spec)
                 if not isinstance(engine, PaidEngine):
                     return self._free(engine, spec, request, attempts, why)
                 skip = self._skip(engine, request, refused, free_only)
@@ -342,7 +342,12 @@ class Drawer:
                 self.purchases.closed[engine.pace_key()] = notice
                 log.warning("%s", notice)
 
-    def _engine(self, spec: str) -> SceneEngine:
+    def engine(self, spec: str) -> SceneEngine:
+        """The engine of a spec, made once.
+
+        Raises:
+            EngineError: ``unsupported``: there is none, or it has ended.
+        """
         with self._lock:
             if spec not in self._engines:
                 engine = self._engines[spec] = self._make(spec)
@@ -353,7 +358,7 @@ class Drawer:
             return self._engines[spec]
 
     def _maker(self, spec: str) -> str:
-        engine = self._engine(spec)
+        engine = self.engine(spec)
         return engine.model.maker if isinstance(engine, PaidEngine) else spec
 
 

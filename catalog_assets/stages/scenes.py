@@ -117,7 +117,7 @@ class ScenesStage(Stage):
             made.hold("there is no cutout to make scenes from")
             return made
         item = item_of(line, sku)
-        views = Views(lambda: _product_views(line, item, facts), len(facts))
+        views = views_of(line, sku, item)
         picks = read_picks(line.store, sku)
         for shot in shots_of(line, item):
             print_ = self._print(line, sku, item, shot, picks)
@@ -328,6 +328,12 @@ def _references(views: Sequence[ProductView]) -> Iterator[Reference]:
         yield Reference("product", data, sha256(data))
 
 
+def views_of(line: Line, sku: str, item: Item) -> Views:
+    """The SKU's cutouts, decoded when something looks at them."""
+    facts = cutout_views(line, sku)
+    return Views(lambda: _product_views(line, item, facts), len(facts))
+
+
 def _product_views(line: Line, item: Item, facts: Mapping[str, Any]) -> tuple[ProductView, ...]:
     return tuple(
         ProductView(
@@ -364,13 +370,13 @@ def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
         "file": scene_files(story["sku"], story["scene"])[0],
         **{key: story[key] for key in keys},
         **more,
-        # Why another engine drew it than the first that was to be asked.
         # Each drawing of a model and whether it was accepted: what the pass rates are counted from.
         "tried": [
             [own_name(one["engine"]), one["accepted"], one["chosen"]]
             for one in story.get("rounds") or ()
             if one["engine"] != STUDIO and one["move"] != "picked"
         ],
+        # Why another engine drew it than the first that was to be asked.
         "instead": "" if drew == own_name(wanted[0]) else str(story.get("reason", "")),
     }
 
