@@ -67,7 +67,7 @@ def make_cutout(
         disagreement = np.maximum(disagreement, confidence.unsettled(third, fused, more))
         stray, _ = holes.misfits(small, fused)
 
-    fused = fuse.settle(small, fused)
+    fused = holes.closed(small, fuse.settle(small, fused))
     found_holes = holes.find_holes(small, fused, hints)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
     model = edges.linear_model(small, fused)

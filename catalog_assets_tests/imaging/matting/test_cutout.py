@@ -12,6 +12,7 @@ from catalog_assets.imaging.matting.edges import band_of, linear_model, solve
 from catalog_assets.imaging.matting.foreground import true_colours
 from catalog_assets.imaging.matting.fuse import fuse
 from catalog_assets.imaging.matting.glass import said_clear
+from catalog_assets.imaging.matting.holes import closed
 from catalog_assets.imaging.matting.looks import Look, second_look, sides_touched
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -121,6 +122,19 @@ def test_small_gaps_are_opened_only_in_what_the_catalogue_calls_an_open_structur
     photo = painted(np.clip(solid - gap, 0, 1))
     assert "hole_carved" in make_cutout(photo, filling, CutoutHints(category="Jewellery > Earrings")).flags
     assert "hole_carved" not in make_cutout(photo, filling, CutoutHints(category="Kitchen > Tins")).flags
+
+
+def test_a_hole_of_the_networks_own_stays_only_where_the_background_shows() -> None:
+    """A highlight looks like a gap to the network; the gap of a handle is one."""
+    truth = disc(400, 400, 200, 200, 120) - disc(400, 400, 160, 200, 10)
+    rgb = painted(truth)
+    highlight = disc(400, 400, 250, 200, 10) > 0.5
+    rgb[highlight] = (250, 120, 60)
+    alpha = cv2.GaussianBlur((truth * ~highlight).astype(np.float32), (0, 0), 1.5)
+    mended = closed(rgb, alpha)
+    assert mended[highlight].min() == 1.0
+    assert mended[200, 160] < 0.1
+    assert np.array_equal(mended[:, :200], alpha[:, :200])
 
 
 def test_disputed_regions_go_to_the_look_whose_colours_fit() -> None:
