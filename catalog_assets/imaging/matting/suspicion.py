@@ -27,6 +27,8 @@ FLAT = 0.10
 """Grain (standard deviation of the log of light, 5 × 5 pixels) up to which a surface is plain."""
 AT_OUTLINE = 0.15
 """Of a shadow's own outline, at least this much is the cutout's."""
+NEAR = 17
+"""Window, in grid pixels, that says at the outline: penumbra and the measures' own windows lie between."""
 PIECE = 0.05
 GAP = 0.04
 """Width of a gap, as a share of the product's longer side, up to which pieces belong together."""
@@ -51,13 +53,13 @@ def old_shadow(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
     share = light / np.maximum(_beside(light, ground), np.float32(2e-3))
     left = share.mean(axis=-1)
     hue = (share.max(axis=-1) - share.min(axis=-1)) / np.maximum(left, np.float32(1e-3))
-    grain = _grain(np.log(light.mean(axis=-1)))
+    grain = _grain(np.log(light.mean(axis=-1) + np.float32(5e-3)))
     plain = grain < max(FLAT, 1.5 * float(np.median(grain[ground > 0])))
     dark = (left > DARKER[0]) & (left < DARKER[1])
     found = (product & dark & (hue < HUE) & plain).astype(np.uint8)
     found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
     count, labels, _, _ = cv2.connectedComponentsWithStats(found)
-    outside = cv2.dilate((~product).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    outside = cv2.dilate((~product).astype(np.uint8), np.ones((NEAR, NEAR), np.uint8)) > 0
     for label in range(1, count):
         region = labels == label
         rim = region & (cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
