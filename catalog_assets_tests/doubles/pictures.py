@@ -120,9 +120,9 @@ def paint(scene: Pixels, rgba: Pixels, placed: Pixels, flaws: Flaws, seed: int =
     _shade(behind, warped[..., 3])
     picture = behind.copy()
     if flaws.second:
-        away = width * (0.30 if truth[0, 2] + truth[0, 0] * rgba.shape[1] / 2 < width / 2 else -0.30)
+        away = width * (0.37 if truth[0, 2] + truth[0, 0] * rgba.shape[1] / 2 < width / 2 else -0.37)
         other = drawn.copy()
-        other[:, :2] *= 0.8
+        other[:, :2] *= 0.55
         middle = np.array([rgba.shape[1] / 2, rgba.shape[0] / 2])
         other[:, 2] += (drawn[:, :2] - other[:, :2]) @ middle + np.array([away, 0])
         twin = _warp(product, other, width, height)
