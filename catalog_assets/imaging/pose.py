@@ -36,7 +36,7 @@ _STANDS = re.compile(
 )
 _TOP = re.compile(r"\b(top|flat|flatlay|lay|above|overhead|plan)\b", re.I)
 _FRONT = re.compile(r"\b(front|back|rear|side|left|right|profile)\b", re.I)
-_SHOE = re.compile(r"\b(shoes?|sneakers?|trainers?|boots?|loafers?|sandals?)\b", re.I)
+_SHOE = re.compile(r"\b(shoes?|sneakers?|trainers?|loafers?|sandals?)\b", re.I)
 _CUSHION = re.compile(r"\b(cushions?|pillows?)\b", re.I)
 
 

@@ -186,8 +186,10 @@ def _slant_deg(body: NDArray[np.bool_]) -> float:
 
 
 def _long_sole(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> bool:
-    """Whether a good part of the width is on the ground, as a shoe's sole is."""
+    """Whether a good part of the width is on the ground, as a shoe's sole is, and no shoe is on its heel."""
     h, w = mask.shape
+    if any(part.shape[0] > 1.25 * part.shape[1] for part in _parts(mask)):
+        return False
     return float((bottom >= h - 1 - 0.06 * h).sum()) >= 0.42 * w
 
 
