@@ -12,6 +12,9 @@ A template names a plate, a backdrop or a prompt. Everything the studio needs be
         fill: 0.42                       # share of the frame the product spans, about
         position: 0.5                    # where across the frame it stands
         text_slot: right                 # free space kept for text
+
+``aspects`` beside ``scenes`` holds for every scene that names no ratio or size of its own; alone in the file it
+has the built-in scenes drawn in those ratios.
 """
 
 from __future__ import annotations
@@ -305,6 +308,9 @@ def load_templates(text: str, source: str) -> list[SceneTemplate]:
             f"{source}{where}: this is not valid YAML: correct the indentation or quoting"
         ) from None
     listed = document.get("scenes") if isinstance(document, dict) else document
+    ratios = document.get("aspects") if isinstance(document, dict) else None
+    if ratios is not None and listed is None:
+        listed = [t.model_dump(exclude={"aspect"}, exclude_defaults=True) for t in default_templates()]
     if not isinstance(listed, list) or not listed:
         raise TemplateError(f"{source}: needs a list under 'scenes:', one entry per scene")
     templates: list[SceneTemplate] = []
@@ -312,6 +318,8 @@ def load_templates(text: str, source: str) -> list[SceneTemplate]:
         if not isinstance(values, dict):
             raise TemplateError(f"{source}: scene {number} is not a set of keys: write it as '- name: …'")
         name = str(values.get("name", f"number {number}"))
+        if ratios is not None and not values.keys() & {"size", "aspect", "aspects"}:
+            values = {**values, "aspects": ratios}
         try:
             template = SceneTemplate.model_validate(values)
         except ValidationError as error:

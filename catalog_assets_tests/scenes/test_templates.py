@@ -40,6 +40,22 @@ def test_one_definition_gives_every_ratio():
         assert 1.9e6 < width * height < 2.7e6
 
 
+def test_ratios_alone_are_for_the_built_in_scenes():
+    templates = load_templates('aspects: ["1:1", "9:16"]', "scenes.yaml")
+    assert [t.name for t in templates] == [t.name for t in default_templates()]
+    assert all(list(t.all_sizes()) == ["1:1", "9:16"] for t in templates)
+    with pytest.raises(TemplateError, match=r"scenes\.yaml.*ratio"):
+        load_templates("aspects: [wide]", "scenes.yaml")
+
+
+def test_ratios_beside_the_scenes_are_for_those_that_name_none():
+    text = """
+aspects: ["4:5"]
+scenes: [{name: a, plate: p}, {name: b, plate: p, aspect: "16:9"}, {name: c, plate: p, size: 900x900}]
+"""
+    assert [t.pixel_size() for t in load_templates(text, "s")] == [(1440, 1800), (2048, 1152), (900, 900)]
+
+
 @given(st.floats(0.3, 3.3))
 def test_any_sensible_ratio_is_given_about_two_and_a_half_megapixels(ratio: float):
     width, height = SceneTemplate(name="a", plate="p", aspect=f"{ratio:.3f}:1").pixel_size()
