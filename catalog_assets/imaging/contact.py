@@ -20,6 +20,9 @@ from catalog_assets.imaging.resample import Placed
 STEEP = 2.2
 """Rows the lower outline may climb per column before it counts as the side of something, not its foot."""
 
+CLEAR = 0.7
+"""Mean coverage below which a product is glass."""
+
 LEG_REACH = 0.38
 """Share of the height by which a rear foot may stand higher in the picture than the front one."""
 
@@ -65,9 +68,11 @@ def bottom_rows(alpha: NDArray[np.float32], threshold: float = 0.5) -> NDArray[n
 
 
 def solid_threshold(alpha: NDArray[np.float32]) -> float:
-    """Coverage from which a pixel belongs to the outline: lower for glass than for opaque things."""
-    high = float(np.percentile(alpha[alpha > 0.02], 90)) if (alpha > 0.02).any() else 1.0
-    return min(0.5, 0.5 * high)
+    """Coverage from which a pixel belongs to the outline: glass is all of it, however clear its middle."""
+    seen = alpha[alpha > 0.06]
+    if seen.size == 0 or float(seen.mean()) >= CLEAR:
+        return 0.5
+    return 0.08
 
 
 def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Contact:
@@ -154,6 +159,10 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
         feet = [
             Foot(product.x0 + int(low[0]), product.x0 + int(low[-1]) + 1, product.y0 + front + 0.5, centre)
         ]
+    # Where the outline runs steeply up it is a side, not a foot.
+    width = min(7, w)
+    climb = np.convolve(np.diff(bottom, prepend=bottom[0]), np.ones(width) / width, mode="same")
+    touching &= np.abs(climb) < 1.6
     if len(feet) > 1 and max(f.x1 - f.x0 for f in feet) < 0.4 * w:
         # On legs the body stands over their middle.
         nearest, farthest = min(f.centre_mm for f in feet), max(f.centre_mm for f in feet)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.contact import Contact, Foot, bottom_rows, solid_threshold
+from catalog_assets.imaging.contact import CLEAR, Contact, Foot, bottom_rows, solid_threshold
 from catalog_assets.imaging.ground import GroundCamera
 from catalog_assets.imaging.resample import Placed
 from catalog_assets.imaging.shadow import Slab, Solid
@@ -66,7 +66,8 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
     # What curves up from the ground (a ball, a stud) does not reach further forward than it is seen to.
     rows = product.y0 + bottom_rows(alpha, solid_threshold(alpha))[picked] + 0.5
     outline = ((camera.rows_to_y(rows) - contact.centre_mm) / cell - 0.5).astype(np.float32)
-    opacity = (_thick_base(small) * 255).astype(np.uint8)
+    clear = float(small[small > 0.06].mean()) < CLEAR if (small > 0.06).any() else False
+    opacity = ((_thick_base(small) if clear else small) * 255).astype(np.uint8)
     # A band or a thin top is no deeper than what is seen of it from above.
     tall = (
         _vertical_runs(small > 0.06) * (px_per_slab * columns / w) / (2 * max(math.sin(view_elevation), 0.17))
@@ -94,8 +95,12 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
                 inside &= along >= outline[None, a:b]
             elif offset == 0.0:
                 inside &= along >= front[None, a:b]
+            dense = opacity[j, a:b]
+            if clear:
+                # What the camera sees through between two walls still weakens light that comes aslant.
+                dense = np.maximum(dense, np.uint8(0.5 * np.percentile(dense, 90)))
             window = grid[z, :, a + shift : b + shift]
-            np.maximum(window, inside * opacity[j, a:b][None, :], out=window)
+            np.maximum(window, inside * dense[None, :], out=window)
     lowest = np.clip(bottom_rows(small, 0.06), 0, slabs - 1)
     deep = tall[lowest, np.arange(columns)]
     floor = grid[0, :, aside : columns + aside]
@@ -109,6 +114,9 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             # A leg is about as deep as it is wide, however long it is.
             thick = np.minimum(deep[a:b], 0.5 * max(1, b - a))
             _fill_footprint(grid[0, :, a + shift : b + shift], along, front[a:b], np.inf, thick, opaque)
+    if clear:
+        # Under a glass the ground is seen, and lit through it from all sides.
+        np.minimum(grid[:3], np.uint8(0.32 * 255), out=grid[:3])
     parts: list[Slab] = []
     for z in range(slabs + 2):
         part = _tight(grid[z], z * slab_mm)
@@ -123,15 +131,13 @@ def _thick_base(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Coverage that light meets near the ground: the clear base of a glass bends light away as its rim does.
 
     A matte knows only what the camera saw through; taken as it is, the shadow of a glass would come apart into
-    a stripe for the rim and nothing for the base under it. Opaque things stay as they are.
+    a stripe for the rim and nothing for the base under it.
     """
     mask = alpha > 0.06
-    if not mask.any() or float(alpha[mask].mean()) > 0.7:
-        return alpha
     low = round(0.8 * alpha.shape[0])
     reach = max(3, round(0.14 * alpha.shape[0]))
     near = cv2.dilate(alpha[low:], np.ones((2 * reach + 1, 3), np.uint8))
-    solid = np.where(mask[low:], np.maximum(alpha[low:], 0.62 * near), alpha[low:])
+    solid = np.where(mask[low:], np.maximum(alpha[low:], 0.40 * near), alpha[low:])
     return np.concatenate([alpha[:low], cv2.GaussianBlur(solid, (0, 0), 1.5) * mask[low:]]).astype(np.float32)
 
 

@@ -123,13 +123,18 @@ def _slate(seed: int) -> NDArray[np.float32]:
 
 
 def _weave(seed: int) -> NDArray[np.float32]:
-    pitch = 8
+    """Plain weave of hand-spun yarn: threads of uneven thickness and tone that wander a little."""
+    pitch, count = 8, SIDE // 8
+    rng = np.random.default_rng(seed + 53)
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
-    slub_x, slub_y = _noise(seed + 51, 1.2, stretch=30.0), _noise(seed + 52, 1.2, stretch=30.0).T
-    phase_x = (x + 0.9 * slub_y) / pitch
-    phase_y = (y + 0.9 * slub_x) / pitch
-    over = (np.floor(phase_x) + np.floor(phase_y)) % 2
-    warp = np.abs(np.sin(np.pi * phase_x)) * (0.75 + 0.25 * over)
-    weft = np.abs(np.sin(np.pi * phase_y)) * (1.0 - 0.25 * over)
-    cloth = np.maximum(warp, weft) * (1 + 0.06 * slub_x + 0.06 * slub_y)
-    return (1 + 0.22 * (cloth - cloth.mean())).astype(np.float32)
+    slub_x, slub_y = _noise(seed + 51, 1.3, stretch=24.0), _noise(seed + 52, 1.3, stretch=24.0).T
+    phase_x = (x + 2.0 * slub_y + 0.8 * slub_x) / pitch
+    phase_y = (y + 2.0 * slub_x + 0.8 * slub_y) / pitch
+    nth_x, nth_y = np.floor(phase_x).astype(int) % count, np.floor(phase_y).astype(int) % count
+    tone = rng.normal(0, 0.10, (2, count)).astype(np.float32)
+    thick = rng.uniform(0.75, 1.6, (2, count)).astype(np.float32)
+    over = (nth_x + nth_y) % 2
+    warp = np.abs(np.sin(np.pi * phase_x)) ** thick[0, nth_x] * (0.82 + 0.18 * over) + tone[0, nth_x]
+    weft = np.abs(np.sin(np.pi * phase_y)) ** thick[1, nth_y] * (1.0 - 0.18 * over) + tone[1, nth_y]
+    cloth = np.maximum(warp, weft) * (1 + 0.08 * slub_x + 0.08 * slub_y)
+    return (1 + 0.17 * (cloth - cloth.mean())).astype(np.float32)
