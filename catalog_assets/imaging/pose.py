@@ -21,7 +21,8 @@ from catalog_assets.imaging.stance import find_stance
 Posture = Literal["standing", "lying", "hanging"]
 
 _HANGS = re.compile(
-    r"\b(hanging|pendant (?:lamp|light|shade)|light shade|lamp ?shade|chandelier|wind ?chime)\b", re.I
+    r"\b(hanging|pendant (?:lamps?|lights?|shades?)|light shades?|lamp ?shades?|chandeliers?|wind ?chimes?)\b",
+    re.I,
 )
 _LIES = re.compile(
     r"\b(necklaces?|bracelets?|chains?|journals?|notebooks?|books?|stationery|rugs?|towels?|posters?|scar(?:f|ves)|"

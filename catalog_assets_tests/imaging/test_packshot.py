@@ -24,6 +24,38 @@ def test_a_packshot_fills_the_frame_on_an_exact_background(sku: str):
     assert shadow.sum() > 200, "there is no shadow: the product floats"
 
 
+@pytest.mark.parametrize("sku", ["FH-MUG-001", "FH-STL-013", "FH-SOP-006"])
+def test_the_shadow_thins_out_without_a_border(sku: str):
+    picture = compose_packshot(sample_cutout(sku), PackshotSpec(width=1000, height=1000))
+    rgb = picture.rgb.astype(int)
+    beside = picture.product_mask == 0
+    step = np.abs(np.diff(rgb[..., 1], axis=1))
+    outer = np.zeros_like(beside)
+    outer[:, :50] = outer[:, -50:] = True
+    plain = beside[:, 1:] & beside[:, :-1] & outer[:, 1:]
+    assert step[plain].max() <= 8
+
+
+def test_the_ground_is_darkest_right_at_the_product():
+    picture = compose_packshot(drawn_box(500, 500), PackshotSpec(width=1000, height=1000))
+    bottom = int(np.flatnonzero((picture.product_mask > 127).any(axis=1))[-1])
+    below = picture.rgb[bottom + 2 : bottom + 40, 500].mean(axis=1)
+    assert below[0] < 225
+    assert (np.diff(below) >= -1).all()
+    assert below[-1] > 245
+
+
+def test_what_lies_has_its_shadow_to_the_lower_right():
+    picture = compose_packshot(
+        drawn_box(), PackshotSpec(width=1000, height=1000, posture="lying", elevation_deg=80)
+    )
+    x0, y0, x1, y1 = alpha_box(picture.product_mask, 127)
+    dark = 255 - picture.rgb[..., 1].astype(float)
+    dark[picture.product_mask > 0] = 0
+    assert dark[y0:y1, x1:].sum() > 2 * dark[y0:y1, :x0].sum()
+    assert dark[y1:, x0:x1].sum() > 1.4 * dark[:y0, x0:x1].sum()
+
+
 def test_the_brands_own_background_is_exact_too():
     picture = compose_packshot(drawn_box(), PackshotSpec(width=1000, height=1250, background=(238, 233, 221)))
     assert picture.rgb.shape == (1250, 1000, 3)

@@ -14,6 +14,7 @@ from catalog_assets.imaging.shadow import (
     Solid,
     cast,
     cone_directions,
+    contact_gap,
     ground_light,
     sky_directions,
 )
@@ -119,6 +120,61 @@ def test_a_stool_stands_on_all_its_legs():
     contact = find_contact(product, camera, 330.0)
     assert len(contact.feet) == 4
     assert max(f.centre_mm for f in contact.feet) - min(f.centre_mm for f in contact.feet) > 100
+
+
+def test_every_foot_of_a_stool_is_darkest_where_it_is_seen_to_stand():
+    product, camera = placed_on_ground(sample_cutout("FH-STL-013"), 20.0)
+    contact = find_contact(product, camera, 330.0)
+    solid = standing_solid(product, camera, contact, math.radians(20))
+    light = ground_light(solid, (LEFT,), camera.ground_matrix(), (1000, 1000))
+    for foot in contact.feet:
+        under = light[round(foot.row) - 4 : round(foot.row) + 3, foot.x0 : foot.x1]
+        assert under.min() < 0.6
+
+
+def test_the_gap_at_the_contact_is_dark_and_narrow():
+    cube = post(200.0, side=100)
+    gap = contact_gap(cube)
+    row = round((49.5 - gap.origin_mm[1]) / gap.cell_mm)
+    edge = round((99.5 - gap.origin_mm[0]) / gap.cell_mm)
+    beside = gap.blocked[row, edge:]
+    assert beside[0] > 0.6
+    assert beside[round(6 / gap.cell_mm)] < 0.05
+    assert (np.diff(beside) <= 1e-6).all()
+
+
+def test_a_box_photographed_across_its_corner_has_no_light_under_its_edges():
+    rgba = np.zeros((600, 700, 4), np.uint8)
+    # Narrower above, as a camera with its lens: the walls over the lower edges are short.
+    cv2.fillPoly(
+        rgba,
+        [np.array([[60, 300], [640, 280], [640, 420], [430, 480], [60, 460]], np.int32)],
+        (90, 90, 95, 255),
+    )
+    cv2.fillPoly(
+        rgba, [np.array([[150, 80], [520, 80], [520, 320], [150, 320]], np.int32)], (90, 90, 95, 255)
+    )
+    product, camera = placed_on_ground(rgba, 11.0)
+    contact = find_contact(product, camera, 200.0)
+    assert np.isfinite(contact.front_mm).mean() > 0.85
+
+
+def test_the_shadow_of_a_glass_begins_at_its_foot():
+    glass = sample_cutout("FH-VAS-011")
+    painted = glass.copy()
+    painted[..., 3] = np.where(glass[..., 3] > 20, 255, 0)
+    dark: dict[str, float] = {}
+    for name, rgba in (("glass", glass), ("painted", painted)):
+        product, camera = placed_on_ground(rgba, 14.0)
+        contact = find_contact(product, camera, 150.0)
+        solid = standing_solid(product, camera, contact, math.radians(14))
+        light = ground_light(solid, (LEFT,), camera.ground_matrix(), (1000, 1000))
+        touching = product.x0 + np.flatnonzero(np.isfinite(contact.front_mm))
+        _, row = camera.to_picture(0.0, contact.centre_mm)
+        beside = light[round(row), touching[-1] + 3 : touching[-1] + 60]
+        assert beside.max() < 0.9, "the shadow comes apart"
+        dark[name] = float((1 - light[:, touching[-1] :]).sum())
+    assert dark["glass"] < 0.8 * dark["painted"]
 
 
 def test_a_mug_does_not_stand_on_its_handle():

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,7 +12,8 @@ from catalog_assets.scenes.certificate import ERODE_PX
 from catalog_assets.scenes.contract import EngineError, SceneEngine
 from catalog_assets.scenes.engines.studio import StudioEngine
 from catalog_assets.scenes.plates import builtin_plates
-from catalog_assets_tests.products import sample_view, scene_request
+from catalog_assets.scenes.templates import default_templates
+from catalog_assets_tests.products import rows, sample_cutout, sample_view, scene_request
 
 ENGINE = StudioEngine()
 SCENES = [
@@ -161,6 +163,66 @@ def test_every_backdrop_takes_standing_and_lying_things(kind: str):
     for sku in ("FH-MUG-001", "FH-PND-009"):
         image = ENGINE.draw(scene_request(sku, f"backdrop:{kind}", size=(320, 320)))
         assert image.rgb.std() > 3
+
+
+def test_what_was_photographed_in_the_air_is_laid_on_ground_seen_from_above():
+    rgba = sample_cutout("FH-SOP-006")
+    tilted = cv2.warpAffine(
+        rgba, cv2.getRotationMatrix2D((rgba.shape[1] / 2, rgba.shape[0] / 2), 24, 0.8), rgba.shape[1::-1]
+    )
+    view = replace(sample_view("FH-SOP-006"), rgba=tilted)
+    with pytest.raises(EngineError, match="lies"):
+        ENGINE.draw(scene_request("FH-SOP-006", "oak_counter", views=(view,)))
+    image = ENGINE.draw(scene_request("FH-SOP-006", "backdrop:wood", views=(view,)))
+    assert image.details["posture"] == "lying"
+    assert image.details["elevation_deg"] >= 55
+
+
+def test_a_lamp_hangs_from_the_frames_upper_edge_with_its_shadow_on_the_wall():
+    rgba = np.zeros((700, 500, 4), np.uint8)
+    rgba[40:300, 247:253] = (40, 40, 40, 255)
+    rgba[300:600, 80:420] = (150, 150, 160, 255)
+    view = replace(sample_view("FH-MUG-001"), rgba=rgba, category="Home > Light Shades", depth_mm=200.0)
+    image = ENGINE.draw(scene_request("FH-MUG-001", "backdrop:wall", views=(view,)))
+    assert image.details["posture"] == "hanging"
+    assert image.transform is not None
+    assert image.transform[1][1] * 40 + image.transform[1][2] <= 0.5
+    with pytest.raises(EngineError, match="hangs"):
+        ENGINE.draw(scene_request("FH-MUG-001", "oak_counter", views=(view,)))
+
+
+def test_a_thing_too_small_for_a_plate_is_refused_in_words():
+    with pytest.raises(EngineError, match="lost"):
+        ENGINE.draw(scene_request("FH-EAR-010", "linen_table", size=(1600, 1600)))
+
+
+def test_ground_is_sharp_at_the_product_and_softer_behind_and_before_it():
+    request = scene_request("FH-MUG-001", "backdrop:wood", size=(1000, 1000), relight=False)
+    image = ENGINE.draw(request)
+    grey = image.rgb.astype(np.float32).mean(axis=2)
+    fine = np.abs(cv2.Laplacian(grey - cv2.GaussianBlur(grey, (0, 0), 3), cv2.CV_32F))
+    foot = round(image.details["foot"][1])
+    left = fine[:, :200]
+    at_foot = left[foot - 15 : foot + 40].mean()
+    assert at_foot > 1.15 * left[-30:].mean()
+    assert at_foot > 1.15 * left[: foot - 280].mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sku", sorted(rows()))
+def test_every_sample_product_gets_at_least_three_scenes_in_four_ratios(sku: str):
+    row = rows()[sku]
+    views = (sample_view(sku),)
+    wanted = [t for t in default_templates() if t.applies_to(row["category"], row["material"])]
+    assert len(wanted) >= 3
+    for template in wanted:
+        for size in ((448, 448), (400, 500), (576, 324), (324, 576)):
+            settings = template.studio_settings(row["title"])
+            request = replace(scene_request(sku, "", size, views=views), studio=settings)
+            image = ENGINE.draw(request)
+            product = reproject(views[0].rgba, image.transform, *size)
+            height, width = product.alpha.shape
+            assert 0.2 < max(width / size[0], height / size[1]) < 0.95
 
 
 def test_unknown_names_and_empty_requests_are_said_in_words():
