@@ -299,6 +299,26 @@ def large(rows: list[dict[str, Any]], scratch: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
+def threads(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Seconds and CPU seconds of one look by the number of threads of the session."""
+    from catalog_assets.imaging.decode import decode_photo
+    from catalog_assets.weights.session import RembgPredictor
+
+    rgb = decode_photo(Path(rows[0]["photo"]).read_bytes()).rgb
+    out: list[dict[str, float]] = []
+    for count in (1, 2, 4):
+        session = RembgPredictor("u2net", count)
+        session.predict(rgb)
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(5):
+            session.predict(rgb)
+        out.append(
+            {"threads": count, "seconds": round((time.perf_counter() - wall) / 5, 3),
+             "cpu_seconds": round((time.process_time() - cpu) / 5, 3)}
+        )  # fmt: skip
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -328,8 +348,9 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
     if args.part in ("all", "times"):
         document["times"] = times(rows, args.times, scratch)
         document["large"] = large(rows, scratch)
+        document["threads"] = threads(rows)
         print(f"\ntimes on {args.times} photos: {json.dumps(document['times'], indent=1)}")
-        print(f"\n24 megapixels: {json.dumps(document['large'])}")
+        print(f"\n24 megapixels: {json.dumps(document['large'])}\nthreads: {json.dumps(document['threads'])}")
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

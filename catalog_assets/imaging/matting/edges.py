@@ -44,6 +44,9 @@ SPREAD_BACK, SPREAD_FRONT = 1.0, 1.5
 """Standard deviations around the background's and the product's mean that count as all background, all product."""
 STEEPEST = 4.0
 """The ramp between them is never made steeper than this, or noise would decide."""
+_MEDIAN = 5
+_STEADY = (0.6, 0.95)
+"""Trust from which the median no longer has the whole say, and from which it has none."""
 BAND = 2.0
 """Half-width of the solved band in network pixels."""
 TILE = 1024
@@ -120,18 +123,33 @@ def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: F
     fields: Field = np.dstack([model.slope, model.offset]).astype(np.float32, copy=False)
     others: Field = np.dstack([alpha, band, trust]).astype(np.float32, copy=False)
     for rows, columns in _tiles(height, width):
-        grid = (rows, columns, height, width)
+        wide = _widened(rows, height), _widened(columns, width)
+        grid = (*wide, height, width)
+        own = np.s_[rows.start - wide[0].start : rows.stop - wide[0].start,
+                    columns.start - wide[1].start : columns.stop - wide[1].start]  # fmt: skip
         coarse, near, weight = np.moveaxis(_enlarged(others, *grid), -1, 0)
         if not near.any():
-            out[rows, columns] = coarse > 0.5
+            out[rows, columns] = coarse[own] > 0.5
             continue
         line = _enlarged(fields, *grid)
-        pixels = rgb[y0 + rows.start : y0 + rows.stop, x0 + columns.start : x0 + columns.stop]
-        own = np.einsum("ijk,ijk->ij", line[..., :3], pixels.astype(np.float32) / np.float32(255.0))
-        own = np.clip(own + line[..., 3], 0.0, 1.0)
-        solved = weight * own + (1 - weight) * coarse
-        out[rows, columns] = near * solved + (1 - near) * (coarse > 0.5)
+        pixels = rgb[y0 + wide[0].start : y0 + wide[0].stop, x0 + wide[1].start : x0 + wide[1].stop]
+        told = np.einsum("ijk,ijk->ij", line[..., :3], pixels.astype(np.float32) / np.float32(255.0))
+        told = _steadied(np.clip(told + line[..., 3], 0.0, 1.0), weight)
+        solved = weight * told + (1 - weight) * coarse
+        out[rows, columns] = (near * solved + (1 - near) * (coarse > 0.5))[own]
     return out
+
+
+def _steadied(alpha: Field, trust: Field) -> Field:
+    """A median over 5 × 5 pixels where colours tell little: there grain makes bumps and specks of an edge."""
+    middle = cv2.medianBlur((alpha * 255.0 + 0.5).astype(np.uint8), _MEDIAN).astype(np.float32)
+    sure = np.clip((trust - _STEADY[0]) / (_STEADY[1] - _STEADY[0]), 0.0, 1.0)
+    return (sure * alpha + (1 - sure) * middle / np.float32(255.0)).astype(np.float32, copy=False)
+
+
+def _widened(part: slice, length: int) -> slice:
+    """A tile's rows or columns with what the median needs around them."""
+    return slice(max(0, part.start - _MEDIAN // 2), min(length, part.stop + _MEDIAN // 2))
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
