@@ -173,6 +173,14 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
     _, centre_row = camera.to_picture(0.0, centre)
     baseline = np.where(touching, rows, min(centre_row, product.y0 + front + 0.5)).astype(np.float32)
     front_mm = np.where(touching, away, -np.inf)
+    on = np.flatnonzero(touching)
+    if any(wall.any() for wall in walls.values()):
+        # The corners of a box are rounded or ragged: its edges go on to its sides all the same.
+        near = round(0.05 * w)
+        if on[0] <= near:
+            front_mm[: on[0]] = front_mm[on[0]]
+        if on[-1] >= w - 1 - near:
+            front_mm[on[-1] + 1 :] = front_mm[on[-1]]
     return Contact(tuple(feet), baseline, front_mm, product.y0 + front + 0.5, centre, depth_mm)
 
 
