@@ -11,7 +11,9 @@ each product with one flaw at a time:
 
 Usage::
 
-    python benchmarks/lock.py [--skus 4] [--side 1424] [--json benchmarks/results/lock.json] [--looks FOLDER]
+    python benchmarks/lock.py [--skus FH-MUG-001,FH-OIL-003] [--rows FILE] [--json benchmarks/results/lock.json]
+
+``--rows`` keeps what was measured, so that a run that was cut short goes on at the next product.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ GRID: dict[str, dict[str, Flaws]] = {
 }
 REFUSE = frozenset({"second product", "product missing", "half hidden"})
 SEVERE = frozenset({("shift", "25 %"), ("scale", "-15 %"), ("rotation", "5°"), ("stretch", "10 %")})
+LOOP_SKUS = ("FH-MUG-001", "FH-TIN-002", "FH-OIL-003", "FH-RNG-008")
 PRICES = {"draft": Decimal("0.0059"), "standard": Decimal("0.0132"), "final": Decimal("0.0527")}
 """Output prices of the cheapest current model by quality, dollars; references are left out."""
 
@@ -310,9 +313,40 @@ def loop_table(found: list[Case], scenes: int) -> list[dict[str, Any]]:
     return table
 
 
+def all_measured(skus: list[str], side: int, kept: Path | None, looks: Path | None) -> list[dict[str, Any]]:
+    """Every flaw of every product; what ``kept`` holds of this size is not measured again."""
+    lines = kept.read_text().splitlines() if kept and kept.exists() else []
+    measured = [row for row in map(json.loads, lines) if row["side"] == side]
+    done = {row["sku"] for row in measured}
+    for case in cases(skus, side):
+        if case.sku in done:
+            continue
+        fresh = [
+            {"side": side, **measure(case, flaw, severity, flaws, looks)}
+            for flaw, severities in GRID.items()
+            for severity, flaws in severities.items()
+        ]
+        print(f"{case.sku}: {sum(r['certified'] for r in fresh)} of {len(fresh)} certified", flush=True)
+        measured += fresh
+        if kept:
+            with kept.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in fresh)
+    return measured
+
+
+def write(document: dict[str, Any], path: Path | None) -> None:
+    """Keep the results."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--skus", type=int, default=0, help="first N products; 0 takes all")
+    parser.add_argument(
+        "--skus", default="", help="products, with commas; default all of the sample catalogue"
+    )
+    parser.add_argument("--rows", type=Path, help="JSON lines of measured pictures, read and added to")
     parser.add_argument("--side", type=int, default=1424, help="pixels of a square picture; 1424 is 2 MP")
     parser.add_argument(
         "--scenes", type=int, default=24, help="scenes per strategy and quality; 0 leaves out"
@@ -322,33 +356,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--looks", type=Path, help="folder for drawn and locked pictures side by side")
     chosen = parser.parse_args()
-    skus = list(rows())[: chosen.skus or None]
+    skus = [name for name in chosen.skus.split(",") if name] or list(rows())
     document: dict[str, Any] = {}
     if chosen.json and chosen.json.exists():
         document = json.loads(chosen.json.read_text())
     if not chosen.no_lock:
-        measured: list[dict[str, Any]] = []
-        for case in cases(skus, chosen.side):
-            for flaw, severities in GRID.items():
-                for severity, flaws in severities.items():
-                    measured.append(measure(case, flaw, severity, flaws, chosen.looks))
-            print(
-                f"{case.sku}: {sum(r['certified'] for r in measured)} of {len(measured)} certified",
-                flush=True,
-            )
+        measured = all_measured(skus, chosen.side, chosen.rows, chosen.looks)
         document["side"] = chosen.side
         document["products"] = len({r["sku"] for r in measured})
         document["lock"] = {"summary": summary(measured), "table": lock_table(measured)}
         for line in document["lock"]["table"]:
             print("  ".join(f"{k}={v}" for k, v in line.items()))
         print(json.dumps(document["lock"]["summary"], indent=1))
+        write(document, chosen.json)
     if chosen.scenes:
-        found = list(cases(skus[:4], chosen.loop_side))
+        found = list(cases(LOOP_SKUS, chosen.loop_side))
         table = loop_table(found, chosen.scenes)
         document["loop"] = {"rates": RATES, "mends": MENDS, "side": chosen.loop_side, "table": table}
-    if chosen.json:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write(document, chosen.json)
 
 
 if __name__ == "__main__":
