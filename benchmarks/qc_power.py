@@ -256,6 +256,13 @@ def sheets(bench: Bench, rows: list[dict[str, Any]], todo: list[Job], folder: Pa
         sheet.save(folder / f"{name}.png")
 
 
+def into_page(page: Path, table: str) -> None:
+    """Replace what stands between ``<!-- power -->`` and ``<!-- /power -->``."""
+    before, rest = page.read_text(encoding="utf-8").split("<!-- power -->", 1)
+    after = rest.split("<!-- /power -->", 1)[1]
+    page.write_text(f"{before}<!-- power -->\n{table}\n<!-- /power -->{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cache", type=Path, required=True, help="folder for pictures and results")
@@ -270,6 +277,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after this long; run again to go on")
     parser.add_argument("--sheets", type=Path, default=None, help="folder for contact sheets of the worst")
     parser.add_argument("--table", action="store_true", help="only the table of what is in the cache")
+    parser.add_argument(
+        "--docs", type=Path, default=None, help="put the table into this page, after <!-- power -->"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "qc_power.json")
     args = parser.parse_args()
     cv2.setNumThreads(1)
@@ -299,6 +309,8 @@ def main() -> None:
     print(markdown(report))
     if args.sheets:
         sheets(bench, rows, todo, args.sheets)
+    if args.docs:
+        into_page(args.docs, markdown(report))
     whole = len(rows) == len(todo)
     if whole and not args.only and not args.no_honest and args.severities == "1234":
         args.out.parent.mkdir(parents=True, exist_ok=True)
