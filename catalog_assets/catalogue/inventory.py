@@ -70,7 +70,8 @@ def join(catalogue: Catalogue | None, files: Iterable[FileStat]) -> Inventory:
         catalogue: the rows, or None where the inventory has no catalogue file.
         files: all files of the inventory; others than photos are ignored.
     """
-    photos = [f for f in files if is_photo(f.name)]
+    # In order of name, so that a folder and a bucket choose the same file of two for one view.
+    photos = sorted((f for f in files if is_photo(f.name)), key=lambda f: f.name)
     names = {_key(f.name): f for f in photos}
     if catalogue is None:
         catalogue = _from_photos(photos)
@@ -128,7 +129,7 @@ def _by_convention(
     found: dict[str, dict[str, FileStat]] = {}
     strays: list[FileStat] = []
     for file in photos:
-        sku, view = _split(file.name, known)
+        sku, view = split_name(file.name, known)
         if sku is None:
             strays.append(file)
         else:
@@ -137,7 +138,7 @@ def _by_convention(
     return found, strays
 
 
-def _split(name: str, known: Mapping[str, str]) -> tuple[str | None, str]:
+def split_name(name: str, known: Mapping[str, str]) -> tuple[str | None, str]:
     """SKU and view of ``photos/<sku>/<view>.x``, ``photos/<sku>.x`` or ``photos/<sku>_<view>.x``."""
     if not name.startswith("photos/"):
         return None, ""

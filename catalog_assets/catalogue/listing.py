@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,58 @@ def list_folder(folder: str) -> Iterator[FileStat]:
         for file in sorted(files):
             if file.startswith("."):
                 continue
-            path = Path(here, file)
-            try:
-                stat = path.stat()
-            except OSError:
-                continue  # a dangling link, or a file renamed while we looked: the next look sees it
-            yield FileStat(
-                path.relative_to(root).as_posix(), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_size}"
-            )
+            found = stat_of(folder, Path(here, file).relative_to(root).as_posix())
+            if found is not None:
+                yield found
+
+
+def stat_of(folder: str, name: str) -> FileStat | None:
+    """A file's size and token; None for a dangling link, or a file renamed while we looked."""
+    try:
+        stat = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118  a hundred thousand at a time
+    except OSError:
+        return None
+    return FileStat(name, stat.st_size, f"{stat.st_mtime_ns}-{stat.st_size}")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of a listing: the files in it, and the last name in order of key."""
+
+    files: list[FileStat]
+    last: str
+
+
+def bucket_pages(client: Any, address: str, after: str = "") -> Iterator[Page]:
+    """The objects below ``s3://bucket/prefix`` in order of key, through a boto3 S3 client, page by page.
+
+    Args:
+        client: a boto3 S3 client.
+        address: ``s3://bucket/prefix``.
+        after: only names that come after this one.
+
+    Raises:
+        CatalogueError: the bucket does not exist or may not be read.
+    """
+    bucket, _, prefix = address.split("://", 1)[1].partition("/")
+    prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+    start = {"StartAfter": prefix + after} if after else {}
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
+            entries = page.get("Contents", [])
+            files = [
+                FileStat(entry["Key"][len(prefix) :], entry["Size"], entry["ETag"].strip('"'))
+                for entry in entries
+                # Some servers do not know StartAfter and begin at the beginning.
+                if entry["Key"][len(prefix) :] > after and not _hidden(entry["Key"][len(prefix) :])
+            ]
+            yield Page(files, entries[-1]["Key"][len(prefix) :] if entries else "")
+    except client.exceptions.NoSuchBucket:
+        raise CatalogueError(f"there is no bucket {bucket!r}: correct CATALOG_INVENTORY") from None
+
+
+def _hidden(name: str) -> bool:
+    return name.endswith("/") or any(part.startswith(".") for part in name.split("/"))
 
 
 def list_bucket(client: Any, address: str) -> Iterator[FileStat]:
@@ -44,16 +89,8 @@ def list_bucket(client: Any, address: str) -> Iterator[FileStat]:
     Raises:
         CatalogueError: the bucket does not exist or may not be read.
     """
-    bucket, _, prefix = address.split("://", 1)[1].partition("/")
-    prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-    try:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for entry in page.get("Contents", []):
-                name = entry["Key"][len(prefix) :]
-                if name and not name.endswith("/") and not any(p.startswith(".") for p in name.split("/")):
-                    yield FileStat(name, entry["Size"], entry["ETag"].strip('"'))
-    except client.exceptions.NoSuchBucket:
-        raise CatalogueError(f"there is no bucket {bucket!r}: correct CATALOG_INVENTORY") from None
+    for page in bucket_pages(client, address):
+        yield from page.files
 
 
 def read_inventory(inventory: Store, files: Iterable[FileStat]) -> Inventory:

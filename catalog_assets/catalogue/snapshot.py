@@ -85,14 +85,6 @@ class Snapshot:
         wanted = self.frame.filter(pl.col("sku").is_in(list(skus)))
         return {row["sku"]: _entry(row) for row in wanted.iter_rows(named=True)}
 
-    def with_rows_of(self, older: Snapshot | None, skus: Iterable[str]) -> Snapshot:
-        """This snapshot, but with the older rows (or none) for ``skus``: those are not settled yet."""
-        names = list(skus)
-        keep = self.frame.filter(~pl.col("sku").is_in(names))
-        if older is not None:
-            keep = pl.concat([keep, older.frame.filter(pl.col("sku").is_in(names))])
-        return Snapshot(keep.sort("sku"), self.problems)
-
 
 def _row(item: Item, photos: tuple[PhotoFile, ...]) -> tuple[str, str, str, str]:
     item_json = item.model_dump_json(exclude_defaults=True)

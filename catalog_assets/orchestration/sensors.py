@@ -5,16 +5,18 @@ Belongs here: noticing, and asking Dagster for runs. Not: reading rows or photos
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import dagster as dg
 
 from catalog_assets.catalogue.brand import BrandError
 from catalog_assets.catalogue.house import read_house
-from catalog_assets.catalogue.inventory import FileStat
+from catalog_assets.catalogue.inventory import is_photo
 from catalog_assets.catalogue.rows import CatalogueError
 from catalog_assets.catalogue.snapshot import Snapshot
-from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, stretches
+from catalog_assets.catalogue.track import Tracker
+from catalog_assets.catalogue.watch import Changes
+from catalog_assets.orchestration.partitions import BATCH_SIZES, GAP, range_tags, stretches
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.scenes.templates import TemplateError
 from catalog_assets.stages.line import Line
@@ -54,55 +56,104 @@ def sensors(seconds: int) -> list[dg.SensorDefinition]:
     return [new_inventory, brand_changed, automation]
 
 
+_trackers: dict[tuple[str, str], Tracker] = {}
+"""What this process has seen of each inventory. Lost with the process: then one look reads everything."""
+
+
+def _tracker(work: Line) -> Tracker:
+    """The tracker of an inventory and store; a new one where there is none."""
+    key = (work.settings.inventory, work.settings.store)
+    if key not in _trackers:
+        _trackers[key] = Tracker(work.watch())
+    return _trackers[key]
+
+
 def look_at_inventory(
     context: dg.SensorEvaluationContext, line: LineResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Compare the inventory with the snapshot that was last acted on, and ask for what differs.
+    """Ask for the SKUs whose row or photos differ from the snapshot that was last acted on.
 
-    The cursor holds the number of that snapshot and a hash of the file listing: when nothing was touched, a
-    look costs one listing and no photo is read.
+    The cursor holds that snapshot's number. The process remembers the files that agree with it, so a look reads
+    folders that changed and rows of SKUs they concern; after a restart one look reads everything and compares.
     """
     work = line.line()
     work.forget()
-    seen = json.loads(context.cursor) if context.cursor else {}
+    number = json.loads(context.cursor)["number"] if context.cursor else 0
+    tracker = _tracker(work)
+    if tracker.number != number:
+        _trackers.pop((work.settings.inventory, work.settings.store))
+        tracker = _tracker(work)
     try:
-        files = list(work.list_files())
-        fresh = _unsettled(files, work)
-        listing = fingerprint(files=[[f.name, f.token] for f in files])
-        if seen.get("listing") == listing and not seen.get("unsettled"):
-            return dg.SkipReason("nothing in the inventory has changed")
-        snapshot = Snapshot.of(work.look(files))
+        changes = tracker.watch.look()
+        fresh = _unsettled(changes, work)
+        changes = changes.without(fresh)
+        if tracker.number and not changes.names:
+            return dg.SkipReason(_nothing(fresh))
+        known = work.snapshots.load(number)
+        settled = _settled(work, tracker, known, changes)
     except CatalogueError as error:
         return dg.SkipReason(str(error))
-    known = work.snapshots.load(seen.get("number", 0))
-    waiting = _skus_of(snapshot, fresh)
-    settled = snapshot.with_rows_of(known, waiting)
     changed = settled.changed_since(known)
-    number = work.snapshots.publish(settled)
-    cursor = json.dumps({"number": number, "listing": listing, "unsettled": sorted(fresh)[:20]})
-    if not changed:
+    retired = settled.retired_since(known)
+    published = work.snapshots.publish(settled)
+    _follow(tracker, changes, settled, published)
+    cursor = json.dumps({"number": published})
+    if not changed and not retired:
         context.update_cursor(cursor)
-        waits = f"; {len(waiting)} SKUs are still being copied" if waiting else ""
-        return dg.SkipReason(f"no SKU has changed{waits}")
+        return dg.SkipReason(_nothing(fresh))
     partitions = work.settings.catalogue
     have = context.instance.get_dynamic_partitions(partitions)
     new = sorted(set(changed) - set(have))
-    retired = settled.retired_since(known)
     context.log.info(f"{len(new)} new, {len(changed) - len(new)} changed, {len(retired)} retired SKUs")
+    add = [dg.DynamicPartitionsDefinition(name=partitions).build_add_request(new)] if new else []
     return dg.SensorResult(
-        dynamic_partitions_requests=[dg.DynamicPartitionsDefinition(name=partitions).build_add_request(new)]
-        if new
-        else [],
-        run_requests=[*_house_runs(context, number), *_photo_runs([*have, *new], changed, settled, number)],
+        dynamic_partitions_requests=add,
+        run_requests=[
+            *_house_runs(context, published),
+            *_photo_runs([*have, *new], changed, settled, published),
+        ],
+        asset_events=[_retirement(sku) for sku in retired],
         cursor=cursor,
     )
+
+
+def _settled(work: Line, tracker: Tracker, known: Snapshot | None, changes: Changes) -> Snapshot:
+    """The inventory as it is now, but for files that are still being written."""
+    skus = tracker.concerned(changes) if known is not None and tracker.number else None
+    if known is not None and skus is not None:
+        return tracker.updated(known, changes, skus)
+    files = {file.name: file for file in tracker.watch.files()}
+    files.update(changes.changed)
+    for name in changes.removed:
+        files.pop(name, None)
+    return Snapshot.of(work.look(files.values()))
+
+
+def _follow(tracker: Tracker, changes: Changes, settled: Snapshot, number: int) -> None:
+    concerned = tracker.concerned(changes) if tracker.number else None
+    tracker.follow(changes, number)
+    if concerned is None:
+        tracker.adopt(settled, number)
+
+
+def _nothing(fresh: set[str]) -> str:
+    if fresh:
+        return f"no SKU has changed; {len(fresh)} files are still being copied"
+    return "nothing in the inventory has changed"
+
+
+def _retirement(sku: str) -> dg.AssetObservation:
+    """What the UI says of a SKU that left the inventory; an observation starts nothing."""
+    why = "its row or its photos are not in the inventory any more; every picture made of it is kept"
+    return dg.AssetObservation("raw_photo", partition=sku, metadata={"outcome": "retired", "why": why})
 
 
 def _photo_runs(
     order: list[str], changed: list[str], snapshot: Snapshot, number: int
 ) -> Iterator[dg.RunRequest]:
     prints = dict(zip(snapshot.skus, snapshot.frame["fingerprint"].to_list(), strict=True))
-    for batch in stretches(order, changed, BATCH_SIZES["raw_photo"]):
+    retired = set(order) - prints.keys()
+    for batch in stretches(order, changed, BATCH_SIZES["raw_photo"], GAP, retired):
         # The same SKUs with the same content at the same snapshot are asked for once, crash or no crash.
         key = fingerprint(snapshot=number, batch=[[sku, prints[sku]] for sku in batch])
         yield dg.RunRequest(
@@ -120,19 +171,19 @@ def _house_runs(context: dg.SensorEvaluationContext, number: int) -> Iterator[dg
     yield dg.RunRequest(run_key=f"catalog-{number}", asset_selection=wanted)
 
 
-def _unsettled(files: Iterable[FileStat], work: Line) -> set[str]:
-    """Names of local files that changed a moment ago."""
+def _unsettled(changes: Changes, work: Line) -> set[str]:
+    """Names of local files that changed a moment ago, and may still be being copied."""
     if work.inventory.remote:
         return set()  # an object in S3 appears whole or not at all
     now = time.time()
-    return {f.name for f in files if now - int(f.token.split("-", 1)[0]) / 1e9 < SETTLE_SECONDS}
-
-
-def _skus_of(snapshot: Snapshot, names: set[str]) -> list[str]:
-    if not names:
-        return []
-    entries = snapshot.entries(snapshot.skus)
-    return [sku for sku, entry in entries.items() if any(p.file.name in names for p in entry.photos)]
+    young = {
+        name
+        for name, file in changes.changed.items()
+        if is_photo(name) and now - int(file.token.split("-", 1)[0]) / 1e9 < SETTLE_SECONDS
+    }
+    # The other views of a product whose folder is being filled wait with it.
+    folders = {name.rpartition("/")[0] for name in young} - {"photos"}
+    return young | {name for name in changes.changed if name.rpartition("/")[0] in folders}
 
 
 def look_at_brand(context: dg.SensorEvaluationContext, line: LineResource) -> dg.SensorResult | dg.SkipReason:

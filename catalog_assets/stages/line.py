@@ -12,6 +12,7 @@ from catalog_assets.catalogue.house import House, Houses
 from catalog_assets.catalogue.inventory import FileStat, Inventory
 from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
 from catalog_assets.catalogue.snapshot import Entry, Snapshot, Snapshots
+from catalog_assets.catalogue.watch import BucketWatch, FolderWatch, Watch
 from catalog_assets.settings import Settings
 from catalog_assets.stages.memory import give_back
 from catalog_assets.stages.turns import Turns
@@ -64,6 +65,14 @@ class Line:
         if self._s3_client is None:
             raise RuntimeError("an inventory in S3 needs an S3 client")
         return list_bucket(self._s3_client(), self.settings.inventory)
+
+    def watch(self) -> Watch:
+        """What tells changes of the inventory from the files already seen."""
+        if not self.inventory.remote:
+            return FolderWatch(self.settings.inventory)
+        if self._s3_client is None:
+            raise RuntimeError("an inventory in S3 needs an S3 client")
+        return BucketWatch(self._s3_client(), self.settings.inventory)
 
     def look(self, files: Iterable[FileStat] | None = None) -> Inventory:
         """Read the catalogue and join it with the photos; nothing is stored."""

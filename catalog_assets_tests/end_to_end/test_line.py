@@ -131,6 +131,8 @@ def test_a_removed_row_retires_its_sku_and_keeps_its_pictures(shop: Shop):
     shop.look()
     shop.inventory.write("catalog.csv", catalogue_csv(SKUS[:1]))
     shop.runs.clear()
-    assert isinstance(shop.look(), dg.SkipReason)
-    assert shop.runs == []
+    result = shop.look()
+    assert isinstance(result, dg.SensorResult)
+    assert [(e.partition, e.metadata["outcome"].value) for e in result.asset_events] == [("T02", "retired")]
+    assert [name for name, _ in shop.runs] == ["catalog"]
     assert shop.store.exists("raw_photo/T02/hero.jpg")

@@ -1,0 +1,132 @@
+"""What the inventory sensor asks for, without running it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_aws.s3 import S3Resource
+
+from catalog_assets.definitions import build_defs
+from catalog_assets.orchestration import sensors as module
+from catalog_assets.orchestration.partitions import RANGE_END, RANGE_START
+from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.storage.store import Store
+
+SKUS = [f"S{n:03d}" for n in range(60)]
+
+
+class Shelf:
+    """An inventory and a sensor that looks at it."""
+
+    def __init__(self, base: str, instance: dg.DagsterInstance) -> None:
+        self.inventory = Store(f"{base}/inventory")
+        self.resource = LineResource(inventory=f"{base}/inventory", store=f"{base}/store", s3=S3Resource())
+        self.instance = instance
+        self.defs = build_defs({"line": self.resource})
+        self.cursor: str | None = None
+
+    def look(self) -> dg.SensorResult | dg.SkipReason:
+        sensor = module.sensors(30)[0]
+        with dg.build_sensor_context(
+            self.instance, self.cursor, resources={"line": self.resource}, definitions=self.defs
+        ) as context:
+            result = sensor(context)
+            self.cursor = context.cursor
+        if isinstance(result, dg.SensorResult):
+            self.cursor = result.cursor
+            for request in result.dynamic_partitions_requests or []:
+                self.instance.add_dynamic_partitions("sku", list(request.partition_keys))
+        return result
+
+    def ranges(self) -> list[tuple[str, str]]:
+        """First and last SKU of each run over photos that one look asks for."""
+        result = self.look()
+        if isinstance(result, dg.SkipReason):
+            return []
+        asked = [r.tags for r in result.run_requests or [] if RANGE_START in r.tags]
+        return [(tags[RANGE_START], tags[RANGE_END]) for tags in asked]
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.0)
+    base = request.getfixturevalue("s3_address") if request.param == "s3" else str(tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = Shelf(base, instance)
+        for sku in SKUS:
+            found.inventory.write(f"photos/{sku}/hero.jpg", b"1")
+        found.inventory.write("catalog.csv", ("sku\n" + "\n".join(SKUS)).encode())
+        assert found.ranges() == [("S000", "S059")]
+        yield found
+
+
+def test_nothing_touched_asks_for_nothing(shelf: Shelf):
+    assert shelf.ranges() == []
+    # Another process has seen nothing yet, and finds that nothing differs from the snapshot.
+    module._trackers.clear()
+    assert shelf.ranges() == []
+    assert isinstance(shelf.look(), dg.SkipReason)
+
+
+def test_scattered_changes_are_one_run_over_a_range(shelf: Shelf):
+    for sku in ("S003", "S020", "S058"):
+        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
+    assert shelf.ranges() == [("S003", "S058")]
+    assert shelf.ranges() == []
+
+
+def test_changes_that_lie_far_apart_are_a_run_each(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "GAP", 10)
+    for sku in ("S003", "S009", "S058"):
+        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
+    assert shelf.ranges() == [("S003", "S009"), ("S058", "S058")]
+
+
+def test_a_retired_sku_is_shown_as_such_kept_and_never_inside_a_range(shelf: Shelf):
+    shelf.inventory.delete("photos/S010/hero.jpg")
+    result = shelf.look()
+    assert isinstance(result, dg.SensorResult)
+    assert [(e.partition, e.metadata["outcome"].value) for e in result.asset_events] == [("S010", "retired")]
+    assert "S010" in shelf.instance.get_dynamic_partitions("sku")
+    for sku in ("S009", "S011"):
+        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
+    assert shelf.ranges() == [("S009", "S009"), ("S011", "S011")]
+    # It comes back.
+    shelf.inventory.write("photos/S010/hero.jpg", b"1")
+    assert shelf.ranges() == [("S010", "S010")]
+
+
+def test_a_renamed_photo_concerns_its_sku_alone(shelf: Shelf):
+    shelf.inventory.write("photos/S005/front.jpg", b"1")
+    shelf.inventory.delete("photos/S005/hero.jpg")
+    assert shelf.ranges() == [("S005", "S005")]
+
+
+def test_a_changed_row_and_a_new_sku_are_found_in_a_new_catalogue(shelf: Shelf):
+    shelf.inventory.write("photos/T1/hero.jpg", b"1")
+    assert shelf.ranges() == []  # it belongs to nobody yet
+    rows = [f"{sku},{'Red' if sku == 'S030' else ''}" for sku in [*SKUS, "T1"]]
+    shelf.inventory.write("catalog.csv", ("sku,title\n" + "\n".join(rows)).encode())
+    assert shelf.ranges() == [("S030", "T1")]
+
+
+def test_a_folder_that_is_being_filled_waits_until_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 3600.0)
+    with dg.DagsterInstance.ephemeral() as instance:
+        shelf = Shelf(str(tmp_path), instance)
+        photos = tmp_path / "inventory" / "photos"
+        for name, age in (("A/hero.jpg", 9000), ("B/hero.jpg", 9000), ("B/back.jpg", 1)):
+            (photos / name).parent.mkdir(parents=True, exist_ok=True)
+            (photos / name).write_bytes(b"1")
+            os.utime(photos / name, (time.time() - age, time.time() - age))
+        assert shelf.ranges() == [("A", "A")]
+        assert shelf.ranges() == []
+        os.utime(photos / "B/back.jpg", (time.time() - 9000, time.time() - 9000))
+        assert shelf.ranges() == [("B", "B")]
