@@ -307,7 +307,7 @@ def load_templates(text: str, source: str) -> list[SceneTemplate]:
         raise TemplateError(
             f"{source}{where}: this is not valid YAML: correct the indentation or quoting"
         ) from None
-    listed = document.get("scenes") if isinstance(document, dict) else document
+    listed: Any = document.get("scenes") if isinstance(document, dict) else document
     ratios = document.get("aspects") if isinstance(document, dict) else None
     if ratios is not None and listed is None:
         listed = [t.model_dump(exclude={"aspect"}, exclude_defaults=True) for t in default_templates()]
