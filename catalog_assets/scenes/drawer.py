@@ -47,7 +47,8 @@ class Tried:
     """One thing that was tried for a picture.
 
     ``result`` is ``drawn``, ``reused``, ``budget``, ``skipped`` or the kind of an
-    :class:`~catalog_assets.scenes.contract.EngineError`.
+    :class:`~catalog_assets.scenes.contract.EngineError`. ``passing``: it may go well another day, because a
+    budget, a key or the network stood in the way and not the picture that was asked for.
     """
 
     engine: str
@@ -56,6 +57,7 @@ class Tried:
     cost: Money = field(default_factory=Money)
     seconds: float = 0.0
     candidate: int | None = None
+    passing: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON form, stored with the scene."""
@@ -66,6 +68,7 @@ class Tried:
             "cost_usd": float(self.cost.usd),
             "seconds": round(self.seconds, 3),
             "candidate": self.candidate,
+            "passing": self.passing,
         }
 
 
@@ -203,17 +206,18 @@ class Drawer:
                     return self._free(engine, spec, request, attempts, why)
                 skip = self._skip(engine, request, refused, free_only)
                 if skip:
-                    attempts.append(Tried(spec, "skipped", skip))
+                    closed = engine.pace_key() in self.purchases.closed
+                    attempts.append(Tried(spec, "skipped", skip, passing=closed))
                     continue
                 return self._engine_draws(engine, spec, request, attempts, scene_ceiling, why)
             except StillRunningError:
                 raise
             except BudgetExceededError as exceeded:
-                attempts.append(Tried(spec, "budget", str(exceeded)))
+                attempts.append(Tried(spec, "budget", str(exceeded), passing=True))
             except EngineError as error:
                 last = error
                 if len(attempts) == before:
-                    attempts.append(Tried(spec, error.kind, _text(error)))
+                    attempts.append(Tried(spec, error.kind, _text(error), passing=_passing(error)))
                 if error.kind == "refused":
                     refused.add(self._maker(spec))
                 free_only = free_only or error.kind == "unknown_outcome"
@@ -267,7 +271,8 @@ class Drawer:
             except EngineError as error:
                 counts[error.kind] = counts.get(error.kind, 0) + 1
                 cost = error.cost or Money()
-                attempts.append(Tried(spec, error.kind, _text(error), cost, time.monotonic() - started))
+                seconds = time.monotonic() - started
+                attempts.append(Tried(spec, error.kind, _text(error), cost, seconds, passing=_passing(error)))
                 move = self.policy.after(error, counts)
                 if move == "stop_engine":
                     self._stop(engine, spec, error)
@@ -364,6 +369,10 @@ class Drawer:
 
 def _text(error: EngineError) -> str:
     return scrub(error)
+
+
+def _passing(error: EngineError) -> bool:
+    return error.ends_engine or error.kind in ("transient", "rate_limited", "out_of_credit")
 
 
 def _reason(spec: str, attempts: list[Tried], why: str) -> str:

@@ -180,6 +180,14 @@ def check_engine(name: str, today: date | None = None) -> None:
     model.refuse_if_ended(today or datetime.now(UTC).date())
 
 
+def has_key(name: str, env: Mapping[str, str]) -> bool:
+    """Whether the key of an engine is set (of any in the rules for ``auto``); own servers need none."""
+    specs = _all_chains() if name == "auto" else (name,)
+    engines = [model_table().engines.get(spec.partition("/")[0]) for spec in specs]
+    paid = [engine for engine in engines if engine is not None and engine.family != STUDIO]
+    return any(engine.key is None or env.get(engine.key, "").strip() for engine in paid)
+
+
 def most_in_flight(engines: Iterable[str], in_flight: int | None = None) -> int:
     """How many pictures may be under way at once with these engines; 1 for the built-in one.
 

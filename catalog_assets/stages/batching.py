@@ -16,10 +16,11 @@ from catalog_assets.scenes.engines.openai_batch import OpenAIBatches
 from catalog_assets.scenes.models import model_table
 from catalog_assets.scenes.routing import STUDIO, own_name
 from catalog_assets.stages.anchors import anchor_for, read_anchor
+from catalog_assets.stages.asking import route_of
 from catalog_assets.stages.attempts import SceneAttempts
 from catalog_assets.stages.cutout import item_of
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.scenes import ScenesStage, request_for, route_of, shots_of, views_of
+from catalog_assets.stages.scenes import ScenesStage, request_for, shots_of, views_of
 from catalog_assets.stages.stage import SkuFailed, unchanged
 
 TOGETHER = 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,19 +18,12 @@ from catalog_assets.scenes.engines.studio import STUDIO_VERSION
 from catalog_assets.scenes.lock.relock import LOCK_VERSION
 from catalog_assets.scenes.loop import Closed, Judged, Round, close_loop
 from catalog_assets.scenes.paid import StillRunningError
-from catalog_assets.scenes.prompts import category_of, compose, prompt_version, words_of
-from catalog_assets.scenes.routing import (
-    STUDIO,
-    Route,
-    bundled_rules,
-    check_engine,
-    most_in_flight,
-    own_name,
-    route,
-)
+from catalog_assets.scenes.prompts import compose, prompt_version, words_of
+from catalog_assets.scenes.routing import STUDIO, most_in_flight, own_name
 from catalog_assets.scenes.steps import Step
 from catalog_assets.scenes.templates import SceneTemplate
 from catalog_assets.stages.anchors import anchor_for, set_anchor
+from catalog_assets.stages.asking import engine_name, is_stopgap, may_be_asked, route_of
 from catalog_assets.stages.attempts import SceneAttempts, run_plan
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.drafting import draft_and_finish
@@ -80,8 +72,12 @@ class ScenesStage(Stage):
         """The cutouts and everything the templates say."""
         item = item_of(line, sku)
         picks = read_picks(line.store, sku)
+        shots = list(shots_of(line, item))
+        models = sorted({engine_name(line, shot.template) for shot in shots} - {STUDIO})
         return {
-            "scenes": {shot.name: self._print(line, sku, item, shot, picks) for shot in shots_of(line, item)}
+            "scenes": {shot.name: self._print(line, sku, item, shot, picks) for shot in shots},
+            # A budget or a key that is there now: what the studio drew for want of it is looked at again.
+            **({"may be asked": [may_be_asked(line, name) for name in models]} if models else {}),
         }
 
     def _print(self, line: Line, sku: str, item: Item, shot: Shot, picks: Picks) -> str:
@@ -132,6 +128,10 @@ class ScenesStage(Stage):
         names = scene_files(sku, shot.name)
         if story is None or story.get("fingerprint") != print_:
             return False
+        if story.get("stopgap"):
+            made.again = may_be_asked(line, engine_name(line, shot.template))
+            if made.again:
+                return False
         data = [line.store.read_or_none(name) for name in names]
         if any(d is None for d in data) or sha256(data[0] or b"") != story["image_sha256"]:
             return False
@@ -237,7 +237,9 @@ class ScenesStage(Stage):
             "rounds": closed.to_json(),
             "ended": closed.ended,
             "anchor": attempts.anchor.sku if attempts.anchor else None,
+            "stopgap": is_stopgap(closed, chosen),
         }
+        made.again |= bool(story["stopgap"]) and may_be_asked(line, chosen.chain[0])
         self.put(line, made, thumb, thumbnail(image.rgb))
         # The story is written last: a scene without its story is drawn again.
         self.put(
@@ -269,34 +271,6 @@ def _closed(line: Line, attempts: SceneAttempts, paid: bool, number: int | None)
 def prompt_of(template: SceneTemplate, item: Item) -> str:
     """The template's prompt in the engine's full wording, with the catalogue's words filled in."""
     return compose(template.prompt, words_of(item), template.lock).text
-
-
-def engine_name(line: Line, template: SceneTemplate) -> str:
-    """The engine a template gets: its own, or the setting's for ``auto``."""
-    return line.settings.engine if template.engine == "auto" else template.engine
-
-
-def route_of(line: Line, item: Item, template: SceneTemplate, request: SceneRequest) -> Route:
-    """Who is asked for a picture, by need, price and what our own reports say of each model.
-
-    Raises:
-        SkuFailed: the engine that was named does not exist (any more).
-    """
-    engine = engine_name(line, template)
-    try:
-        check_engine(engine)
-    except EngineError as error:
-        raise SkuFailed(f"scene {request.scene}: {error}") from None
-    category = category_of(item.category)
-    return route(
-        request,
-        engine,
-        category=category,
-        text=bool(item.label_lines),
-        env=os.environ,
-        price_ceiling=None if template.budget_usd is None else Decimal(str(template.budget_usd)),
-        pass_rates=line.pass_rates.of(category, bundled_rules().measured_over),
-    )
 
 
 def request_for(line: Line, sku: str, item: Item, shot: Shot, views: Sequence[ProductView]) -> SceneRequest:

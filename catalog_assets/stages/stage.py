@@ -25,12 +25,16 @@ class NotReady(SkuFailed):
 
 @dataclass
 class Made:
-    """What a stage made for one SKU. ``files`` were stored before this is returned: name to SHA-256."""
+    """What a stage made for one SKU. ``files`` were stored before this is returned: name to SHA-256.
+
+    ``again``: it will do for now; the next run looks whether it can be made better, changed inputs or not.
+    """
 
     outcome: Literal["done", "held"] = "done"
     reasons: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
 
     def hold(self, reason: str) -> None:
         """Hold the SKU, once per reason."""
@@ -138,6 +142,7 @@ def _perform(stage: Stage, line: Line, sku: str) -> Step:
         return _failed(stage, line, sku, print_, text, started)
     _remove_stale(line, stage, sku, made)
     seconds = time.perf_counter() - started
+    print_ = "" if made.again else print_
     record = Record(sku, stage.name, print_, made.outcome, made.reasons, seconds, made.files, made.metadata)
     line.manifest.put(record)
     return Step(record)

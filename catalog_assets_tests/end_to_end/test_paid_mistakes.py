@@ -42,7 +42,8 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             right = {"OPENAI_API_KEY": double.key, "OPENAI_BASE_URL": f"{double.url}/v1"}
             for name, value in {"CATALOG_BUDGET_USD": "5", **right, **env}.items():
                 monkeypatch.setenv(name, value)
-            prepare(shop.inventory, shop.store, SKUS, engine, size=size)
+            side = 120 if size == "256x256" else 360
+            prepare(shop.inventory, shop.store, SKUS, engine, size=size, side=side)
             shop.materialize("scenes", SKUS)
             assert double.bill == []
             return [said(shop.store, sku) for sku in SKUS]

@@ -14,7 +14,9 @@ from catalog_assets.orchestration import sensors as sensor_module
 from catalog_assets.scenes.spending import spending
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.doubles.openai import OpenAIDouble
+from catalog_assets_tests.end_to_end.cut_out import prepare
 from catalog_assets_tests.end_to_end.shop import SKUS, Shop, stock
+from catalog_assets_tests.scenes.buying import SPECS
 
 pytestmark = pytest.mark.slow
 PAID = """
@@ -86,3 +88,30 @@ def test_without_a_budget_no_call_leaves_and_the_studio_draws(shop: Shop, monkey
         told = story(shop, "T01")
         assert told["engine"] == "studio"
         assert told["attempts"][0]["result"] == "budget"
+
+
+def test_what_the_studio_drew_for_want_of_a_budget_is_drawn_by_the_model_once_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with OpenAIDouble() as double, dg.instance_for_test() as instance:
+        monkeypatch.setenv("OPENAI_API_KEY", double.key)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{double.url}/v1")
+        shop = Shop(Store(tmp_path / "inventory"), Store(tmp_path / "store"), instance)
+        instance.add_dynamic_partitions("sku", ["P00"])
+        prepare(shop.inventory, shop.store, ["P00"], SPECS["openai"])
+
+        def run() -> tuple[str, bool]:
+            told_before = shop.store.read_or_none("scenes/P00/counter.json")
+            shop.materialize("scenes", ["P00"])
+            told = shop.store.read("scenes/P00/counter.json")
+            return json.loads(told)["engine"], told == told_before
+
+        assert run() == ("studio", False)
+        assert run() == ("studio", True), "still no budget: nothing to do"
+        monkeypatch.setenv("CATALOG_BUDGET_USD", "0.000001")
+        assert run()[0] == "studio"
+        monkeypatch.setenv("CATALOG_BUDGET_USD", "1")
+        assert run() == ("openai", False), "the budget was too small; now it is not"
+        monkeypatch.setenv("CATALOG_BUDGET_USD", "0")
+        assert run() == ("openai", True), "what was paid for stays"
+        assert len(double.bill) == 1
