@@ -74,6 +74,39 @@ def test_a_doubtful_cutout_comes_with_a_picture_of_the_doubt_and_a_reason(tmp_pa
     assert (tmp_path / "out" / "empty.doubt.jpg").is_file()
 
 
+def test_all_items_belong_to_the_product_unless_fewer_are_asked_for(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(5).normal(180, 5, (300, 400, 3)).clip(0, 255).astype(np.uint8)
+    cv2.circle(rgb, (110, 150), 55, (30, 60, 160), -1, cv2.LINE_AA)
+    cv2.circle(rgb, (290, 150), 50, (30, 60, 160), -1, cv2.LINE_AA)
+    pair = tmp_path / "pair.jpg"
+    pair.write_bytes(encode_jpeg(rgb))
+    found: list[tuple[bool, bool]] = []
+    for options in ((), ("--items", "1")):
+        _, out, _ = call("cutout", pair, "--out", tmp_path / "out", "--json", *options)
+        (row,) = json.loads(out)["photos"]
+        alpha = np.asarray(Image.open(row["out"]))[..., 3]
+        found.append((bool(alpha[150, 110] > 200), bool(alpha[150, 290] > 200)))
+        assert ("several_items" in row["flags"]) == (not options)
+    assert found == [(True, True), (True, False)]
+
+
+def test_what_became_of_a_clear_material_is_in_the_document(tmp_path: Path) -> None:
+    code, out, _ = call(
+        "cutout",
+        photo(tmp_path / "jar.jpg"),
+        "--out",
+        tmp_path / "out",
+        "--json",
+        "--material",
+        "clear glass",
+    )
+    (row,) = json.loads(out)["photos"]
+    assert code == 1
+    assert "transparent" in row["flags"]
+    assert row["method"]["transparency"] == row["reasons"][0]
+    assert "does not show the background through it" in row["reasons"][0]
+
+
 def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
     first, second = photo(tmp_path / "a" / "hero.jpg"), photo(tmp_path / "b" / "hero.jpg")
     code, out, _ = call("cutout", first, second, "--out", tmp_path / "out", "--json")
