@@ -56,7 +56,8 @@ def _check(folder: Path, product: Product, shot: Shot, against: Product) -> tupl
     made = compose_packshot(shot.rgba, spec)
     rgb, transform = made.rgb, np.array(made.transform)
     if shot.after is not None:
-        rgb = np.ascontiguousarray(shot.after(rgb, cv2.warpAffine(shot.rgba[..., 3], transform, (800, 800))))
+        mask = cv2.warpAffine(shot.rgba[..., 3], transform, (rgb.shape[1], rgb.shape[0]))
+        rgb = np.ascontiguousarray(shot.after(rgb, mask))
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=shot.quality)
     (folder / "picture.jpg").write_bytes(file.getvalue())
