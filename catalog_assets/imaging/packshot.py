@@ -14,7 +14,7 @@ from catalog_assets.imaging.compose import Composition, develop, full_mask, over
 from catalog_assets.imaging.contact import find_contact, shown_depth
 from catalog_assets.imaging.ground import GroundCamera
 from catalog_assets.imaging.resample import alpha_box, place
-from catalog_assets.imaging.shadow import Light, ground_light
+from catalog_assets.imaging.shadow import CONTACT, Light, ground_light
 from catalog_assets.imaging.solid import lying_solid, standing_solid
 
 PACKSHOT_VERSION = "2"
@@ -165,7 +165,8 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
             lights = LIGHTS
             touching = product.x0 + np.flatnonzero(np.isfinite(contact.front_mm))
             foot = (float(touching[0]), back_row, float(touching[-1]), contact.front_row)
-        light = ground_light(solid, lights, camera.ground_matrix(), (width, height))
+        contact_gap = 0.0 if spec.posture == "lying" else CONTACT
+        light = ground_light(solid, lights, camera.ground_matrix(), (width, height), contact=contact_gap)
         background *= _inside_frame(light, foot)[..., None]
     over(product, background)
     mask = full_mask(product, width, height)

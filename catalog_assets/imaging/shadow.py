@@ -16,6 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+CONTACT = 0.4
+"""Darkness of the gap right at the contact, see :func:`ground_light`. What lies has none: seen from above it
+would be a line drawn round the product."""
+
 
 @dataclass(frozen=True, slots=True)
 class Light:
@@ -232,7 +236,7 @@ def ground_light(
     size: tuple[int, int],
     *,
     samples: int = 64,
-    contact: float = 0.4,
+    contact: float = CONTACT,
 ) -> NDArray[np.float32]:
     """Light left on the receiving plane, as a share of what open ground gets, seen in the picture.
 

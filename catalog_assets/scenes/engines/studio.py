@@ -275,9 +275,8 @@ def _compose(
             _shade_wall(background, frame, product, contact, wall_mm, lights, subject.size.depth_mm)
     elif posture == "lying":
         solid = lying_solid(product, frame.camera, max(subject.size.depth_mm, 0.02 * subject.size.width_mm))
-        _shade_ground(
-            background, ground_light(solid, lights, frame.camera.ground_matrix(), size), product, around
-        )
+        light = ground_light(solid, lights, frame.camera.ground_matrix(), size, contact=0.0)
+        _shade_ground(background, light, product, around)
     else:
         _shade_behind(background, frame, product, subject.size, lights)
     if contact is not None and gloss > 0 and request.studio.get("reflection", True):
