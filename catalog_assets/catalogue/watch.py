@@ -145,7 +145,8 @@ class FolderWatch(Watch):
         if differs or gone:
             self._open[name] = {*differs, *gone}  # until accepted
         # A folder that is gone is visited, and found gone, until its files are accepted as removed.
-        vanished = [old for old in known.below if old not in below and self._holds_files(old)]
+        present = set(below)
+        vanished = [old for old in known.below if old not in present and self._holds_files(old)]
         known.below = sorted([*below, *vanished])
 
     def _holds_files(self, name: str) -> bool:

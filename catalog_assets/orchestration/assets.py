@@ -215,6 +215,7 @@ def insights(line: LineResource) -> dg.MaterializeResult:
         "listed": found.listed,
         "held": found.held,
         "failed": found.failed,
+        "retired": found.retired,
         "table": dg.MetadataValue.md(found.markdown),
     }
     shown = picture(work, found.thumb, "pass rate by rule") if found.thumb else None

@@ -20,6 +20,8 @@ class Insights:
     listed: int
     held: int
     failed: int
+    retired: int
+    """SKUs whose pictures are kept though their row or photos left the inventory."""
     markdown: str
     thumb: str | None
 
@@ -51,6 +53,12 @@ def write_insights(line: Line) -> Insights:
         listed=sum(record.outcome == "done" for record in listing),
         held=sum(record.outcome == "held" for record in listing),
         failed=len(failed),
+        retired=_retired(line, set(last)),
         markdown=found.markdown,
         thumb=plot,
     )
+
+
+def _retired(line: Line, skus: set[str]) -> int:
+    snapshot = line.snapshots.load(line.snapshots.current_number())
+    return len(skus - set(snapshot.skus)) if snapshot else 0

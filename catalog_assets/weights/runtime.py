@@ -9,10 +9,16 @@ compilation is off while rembg is imported: 0.4 s.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
 _IMPORTING = Lock()
+ACCELERATORS = tuple(
+    f"{name}ExecutionProvider" for name in ("CUDA", "MIGraphX", "ROCM", "OpenVINO", "CoreML", "Dml")
+)
+"""In order of preference. They come with another build of onnxruntime, see docs/performance.md; TensorRT is left out
+because it compiles a network for minutes before its first answer."""
 
 
 def rembg_session_classes() -> dict[str, Any]:
@@ -24,7 +30,7 @@ def rembg_session_classes() -> dict[str, Any]:
 
 
 def new_rembg_session(name: str, threads: int) -> Any:
-    """A rembg session on the CPU (or what onnxruntime was built for) with a fixed number of threads."""
+    """A rembg session on the best device onnxruntime can use here, with a fixed number of CPU threads."""
     _import_rembg()
     import onnxruntime
     from rembg import new_session
@@ -35,7 +41,16 @@ def new_rembg_session(name: str, threads: int) -> Any:
     # The arena keeps every answer's scratch memory for ever and once per thread that asks: 1.5 GB for two
     # threads of u2net against 0.6 GB without, at the same speed.
     options.enable_cpu_mem_arena = False
-    return new_session(name, sess_opts=options)
+    return new_session(name, sess_opts=options, providers=providers(onnxruntime.get_available_providers()))
+
+
+def providers(available: Sequence[str]) -> list[str]:
+    """The accelerators to use of those an installation has, best first, and the CPU last, for what they cannot do.
+
+    Args:
+        available: what ``onnxruntime.get_available_providers()`` says.
+    """
+    return [name for name in ACCELERATORS if name in available] + ["CPUExecutionProvider"]
 
 
 def _import_rembg() -> None:

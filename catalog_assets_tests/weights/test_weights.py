@@ -13,6 +13,7 @@ import pytest
 from catalog_assets import weights
 from catalog_assets.weights import download as pulling
 from catalog_assets.weights import session as sessions
+from catalog_assets.weights.runtime import new_rembg_session
 
 CONTENT = b"not a network, but a file" * 1000
 
@@ -182,3 +183,41 @@ def test_the_network_finds_a_disc() -> None:
     assert alpha.dtype == np.float32
     assert alpha[disc].mean() > 0.9
     assert alpha[~disc].mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("available", "wanted"),
+    [
+        (["CPUExecutionProvider"], ["CPUExecutionProvider"]),
+        (
+            ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+            ["CUDAExecutionProvider", "CPUExecutionProvider"],
+        ),
+        (
+            ["CoreMLExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"],
+            ["CoreMLExecutionProvider", "CPUExecutionProvider"],
+        ),
+    ],
+)
+def test_the_network_runs_on_the_best_device_there_is(
+    monkeypatch: pytest.MonkeyPatch, available: list[str], wanted: list[str]
+):
+    import onnxruntime
+    import rembg
+
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    monkeypatch.setattr(rembg, "new_session", lambda name, **options: asked.update(options, name=name))
+    new_rembg_session("u2net", threads=3)
+    assert asked["name"] == "u2net"
+    assert asked["providers"] == wanted
+    assert asked["sess_opts"].intra_op_num_threads == 3  # type: ignore[attr-defined]
+    assert not asked["sess_opts"].enable_cpu_mem_arena  # type: ignore[attr-defined]
+
+
+def test_cores_are_shared_out_between_callers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
+    assert [sessions.threads(callers) for callers in (1, 2, 4, 8, 16)] == [4, 4, 2, 1, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
+    assert sessions.threads(8) == 6

@@ -1,0 +1,152 @@
+"""What a look of the inventory sensor costs with 1 000, 10 000 and 100 000 SKUs known, by what changed.
+
+    python benchmarks/sensor.py --known 1000 10000 100000
+    python benchmarks/sensor.py --known 1000 --s3
+
+One process as the code server has it: the first look reads everything, then looks with nothing changed, then one with
+200 photos replaced. Writes ``benchmarks/results/sensor.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+RESULTS = ROOT / "benchmarks" / "results" / "sensor.json"
+CHANGED = 200
+
+
+def measure(known: int, base: str) -> dict[str, Any]:
+    """Looks in this process, over an inventory that is filled first."""
+    import dagster as dg
+    from dagster_aws.s3 import S3Resource
+
+    from benchmarks.shares import resident_mb
+    from catalog_assets.definitions import build_defs
+    from catalog_assets.orchestration.resources import LineResource
+    from catalog_assets.orchestration.sensors import sensors
+    from catalog_assets.storage.store import Store
+
+    skus = [f"S{n:06d}" for n in range(known)]
+    inventory = Store(f"{base}/inventory")
+    for sku in skus:
+        _put(inventory, f"photos/{sku}/hero.jpg", b"1")
+    _put(inventory, "catalog.csv", ("sku,title\n" + "\n".join(f"{s},Thing {s}" for s in skus)).encode())
+    if not inventory.remote:
+        _age(Path(base) / "inventory")
+    resource = LineResource(inventory=inventory.base, store=f"{base}/store", s3=S3Resource())
+    sensor, defs = sensors(30)[0], build_defs({"line": resource})
+    found: dict[str, Any] = {"known": known, "start_mb": round(resident_mb())}
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor: str | None = None
+
+        def look() -> tuple[float, Any]:
+            nonlocal cursor
+            with dg.build_sensor_context(
+                instance, cursor, resources={"line": resource}, definitions=defs
+            ) as context:
+                began = time.perf_counter()
+                result = sensor(context)
+                took = time.perf_counter() - began
+                cursor = result.cursor if isinstance(result, dg.SensorResult) else context.cursor
+            return took, result
+
+        found["first_s"], result = look()
+        for request in result.dynamic_partitions_requests:
+            instance.add_dynamic_partitions("sku", list(request.partition_keys))
+        found["nothing_s"] = median(look()[0] for _ in range(5))
+        step = max(1, known // CHANGED)
+        for sku in skus[::step][:CHANGED]:
+            _put(inventory, f"photos/{sku}/hero.jpg", b"other")
+        if not inventory.remote:
+            _age(Path(base) / "inventory", skus[::step][:CHANGED])
+        asked, changed_s = 0, 0.0
+        for _ in range(40 if inventory.remote else 2):  # a bucket is listed some pages at a time
+            took, result = look()
+            if isinstance(result, dg.SensorResult):
+                asked += sum("dagster/asset_partition_range_start" in r.tags for r in result.run_requests)
+                changed_s = max(changed_s, took)
+        found["changed_s"], found["runs_asked_for"] = changed_s, asked
+        found["mb"] = round(resident_mb())
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
+
+
+def _put(inventory: Any, name: str, data: bytes) -> None:
+    if inventory.remote:
+        inventory.write(name, data)
+        return
+    path = Path(inventory.base) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(".part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _age(folder: Path, skus: list[str] | None = None) -> None:
+    """Write times of an hour ago: a photo written this second would still be being copied."""
+    then = time.time() - 3600 + (0 if skus is None else 60)
+    photos = folder / "photos"
+    for path in [photos / sku for sku in skus] if skus else list(photos.iterdir()):
+        os.utime(path / "hero.jpg", (then, then))
+        os.utime(path, (then, then))
+    os.utime(photos, (then, then))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--known", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--s3", action="store_true", help="on an S3 server on loopback")
+    parser.add_argument("--base", help="of one measurement")
+    arguments = parser.parse_args()
+    if arguments.base:
+        print(json.dumps(measure(arguments.known[0], arguments.base)))
+        return
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for known in arguments.known:
+        with tempfile.TemporaryDirectory() as folder:
+            base, environment = folder, {**os.environ, "PYTHONPATH": str(ROOT)}
+            server = None
+            if arguments.s3:
+                server, more = _s3(Path(folder))
+                environment, base = {**environment, **more}, "s3://bench"
+            try:
+                command = [sys.executable, __file__, "--known", str(known), "--base", base]
+                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+            finally:
+                if server:
+                    server.terminate()
+        found = json.loads(done.stdout.splitlines()[-1])
+        print("s3" if arguments.s3 else "folder", found, flush=True)
+        results.setdefault("s3" if arguments.s3 else "folder", {})[str(known)] = found
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def _s3(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    from catalog_assets_tests.conftest import _listens, free_port, wait_for
+
+    port = free_port()
+    (folder / "bench").mkdir()
+    rclone = str(Path(sys.executable).with_name("rclone"))
+    command = [rclone, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret"]
+    server = subprocess.Popen([*command, "--config", os.devnull], stderr=subprocess.DEVNULL)
+    wait_for("the S3 server to listen", lambda: _listens(port))
+    return server, {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+if __name__ == "__main__":
+    main()
