@@ -26,6 +26,8 @@ State = Literal["failed", "held", "unfinished", "listed"]
 STATES: tuple[State, ...] = ("failed", "held", "unfinished", "listed")
 """In the order in which a person wants to see them."""
 
+RETIRED = "Retired: its row or its photos are not in the inventory any more; its pictures are kept."
+
 _STAGE_OF: dict[Kind, str] = {
     "photo": "raw_photo",
     "cutout": "cutout",
@@ -119,7 +121,8 @@ def collect(store: Store) -> Collected:
         }
         report = _json(store, f"qc_report/{sku}.json", notes) if f"qc_report/{sku}.json" in reports else {}
         made = _card(store, sku, items.get(sku), records, report, attempts, notes)
-        return replace(made, notes=(*made.notes, *compared.get(sku, ()))), notes
+        retired = (RETIRED,) if items and sku not in items else ()
+        return replace(made, notes=(*retired, *made.notes, *compared.get(sku, ()))), notes
 
     with ThreadPoolExecutor(_READERS) as pool:
         done = list(pool.map(card, skus))
