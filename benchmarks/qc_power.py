@@ -6,7 +6,8 @@ Packshots and studio scenes are made from the products of ``qc_pictures.py``; fo
 defect there is an honest one. Every picture is checked without being told where the product is (but for "off
 the ground", which is about just that). Pictures and results are kept in the cache folder, results by the code
 that made them, so that a run may stop after ``--seconds`` and go on later, in several processes (``--part``).
-When everything is there, the table is printed and ``benchmarks/results/qc_power.json`` is written.
+The table of what is there is printed and kept in ``benchmarks/results/qc_power.json``, which says how many
+pictures were planned.
 """
 
 from __future__ import annotations
@@ -300,6 +301,7 @@ def main() -> None:
                 )
     rows = [row for job in todo if (row := bench.row(job)) is not None]
     report = summary(rows, [f.name for f in FAMILIES], {f.name: f.rules for f in FAMILIES})
+    report["planned"] = len(todo)
     report["settings"] = {
         "per": args.per,
         "side": args.side,
@@ -311,11 +313,10 @@ def main() -> None:
         sheets(bench, rows, todo, args.sheets)
     if args.docs:
         into_page(args.docs, markdown(report))
-    whole = len(rows) == len(todo)
-    if whole and not args.only and not args.no_honest and args.severities == "1234":
+    if not args.only and not args.no_honest and args.severities == "1234":
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    elif not whole:
+    if len(rows) < len(todo):
         print(f"{len(rows)} of {len(todo)} pictures are done; run again to go on.", file=sys.stderr)
 
 

@@ -192,6 +192,13 @@ def markdown(report: Mapping[str, Any]) -> str:
         by = ", ".join(f"{k} {v}" for k, v in row["caught_by"].items())
         area = "–" if row["roc_area"] is None else f"{row['roc_area']:.3f}"
         lines.append(f"| {name} | {row['pictures']} | {' | '.join(cells)} | {area} | {by} |")
+    done = report["honest_pictures"] + report["planted_pictures"]
+    if done < report["planned"]:
+        lines += [
+            "",
+            f"The run is not complete: {done} of {report['planned']} planned pictures; families and severities "
+            "without a figure were not reached.",
+        ]
     if "cpu_seconds_per_picture" in report:
         parts = ", ".join(f"{k} {v:.0f}" for k, v in report["ms_per_measure"].items() if v >= 1)
         lines += [
