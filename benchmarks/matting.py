@@ -342,7 +342,7 @@ def main() -> None:
 def run(args: argparse.Namespace, scratch: Path) -> None:
     rows = photos(args.sample, args.data)
     file = HERE / "results" / "matting.json"
-    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    document: dict[str, Any] = {}
     if args.part in ("all", "accuracy"):
         document |= accuracy(args, rows, scratch)
     if args.part in ("all", "times"):
@@ -352,6 +352,8 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
         print(f"\ntimes on {args.times} photos: {json.dumps(document['times'], indent=1)}")
         print(f"\n24 megapixels: {json.dumps(document['large'])}\nthreads: {json.dumps(document['threads'])}")
     file.parent.mkdir(exist_ok=True)
+    if file.exists():
+        document = json.loads(file.read_text(encoding="utf-8")) | document
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
