@@ -31,6 +31,7 @@ STEPS = (
     ("stage loop", ("stages/",)),
     ("Dagster", ("orchestration/", "definitions")),
 )
+LOOPS = ("orchestration/", "stages/stage", "stages/stream", "stages/turns")
 IDLE = ("threading.py", "queue.py", "selectors.py")
 
 
@@ -55,7 +56,7 @@ def step_of(frame: FrameType | None) -> str | None:
         file = frame.f_code.co_filename
         if PACKAGE in file:
             inside = file.rsplit(PACKAGE, 1)[1].replace(os.sep, "/")
-            if innermost is not frame and inside.startswith(("orchestration/", "stages/stage")):
+            if innermost is not frame and inside.startswith(LOOPS):
                 # Called from our loop: the loop waiting for its threads, or Dagster at work.
                 waits = innermost is not None and innermost.f_code.co_filename.endswith(IDLE)
                 return None if waits else "Dagster"
