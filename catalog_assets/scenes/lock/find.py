@@ -7,7 +7,7 @@ the error that is left, and whether something stands before the product.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -22,6 +22,8 @@ from catalog_assets.qc.alignment import (
     Floats,
     Mask,
     Matrix,
+    chain,
+    invert,
     scale_of,
     to_centres,
     to_corners,
@@ -82,6 +84,13 @@ def find_product(rgb: NDArray[np.uint8], cut: Cut, expected: Transform) -> Found
     _, match = register(cut, rgb, hint)
     if match is None:
         return None
+    affine = match.transform
+    for _ in range(14):
+        before, affine = affine, drawn_affine(cut, rgb, affine)
+        if np.abs(affine - before)[:, :2].max() < 3e-4:
+            break
+    if stretch_of(match.transform, affine) > 1.0:
+        match = replace(match, transform=_nearest(affine, cut))
     linear = match.transform[:, :2]
     turned = float(np.degrees(np.arctan2(linear[1, 0], linear[0, 0])))
     x0, _, x1, y1 = cut.box
@@ -93,15 +102,53 @@ def find_product(rgb: NDArray[np.uint8], cut: Cut, expected: Transform) -> Found
     moved = float(np.linalg.norm(at(match.transform) - at(hint)))
     return Found(
         transform=similarity(match.transform, cut),
-        affine=to_centres(match.affine),
+        affine=to_centres(affine),
         match=match,
         shift=moved / max(rgb.shape[:2]),
         scale=scale_of(match.transform) / scale_of(hint),
         rotation_deg=turned,
-        stretch_pct=max(0.0, stretch_of(match.transform, match.affine)),
+        stretch_pct=max(0.0, stretch_of(match.transform, affine)),
         confidence=match.score,
         error_px=displacement_left(cut, rgb, match.transform),
     )
+
+
+def _nearest(affine: Matrix, cut: Cut) -> Matrix:
+    """The similarity nearest to an affine over the corners of the product's box, least squares."""
+    x0, y0, x1, y1 = cut.box
+    points = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float64)
+    goal = points @ affine[:, :2].T + affine[:, 2]
+    p, q = ((v - v.mean(axis=0)) @ np.array([1, 1j]) for v in (points, goal))
+    z = complex((np.conj(p) @ q) / (np.conj(p) @ p))
+    linear = np.array([[z.real, -z.imag], [z.imag, z.real]])
+    return np.column_stack([linear, goal.mean(axis=0) - linear @ points.mean(axis=0)])
+
+
+def drawn_affine(cut: Cut, rgb: NDArray[np.uint8], transform: Matrix) -> Matrix:
+    """How the model really drew the product, stretch included: ECC (Evangelidis and Psarakis 2008), affine.
+
+    What is cleared away follows this, not the similarity: a product drawn wider stands out beside the photo's.
+
+    Returns:
+        (2, 3) cutout to picture px; ``transform`` itself where nothing better fits.
+    """
+    pair = AlignedPair(cut, rgb, transform, side=480, margin=0.1)
+    near = cv2.dilate((pair.alpha > 0.1).astype(np.uint8), np.ones((31, 31), np.uint8))
+    mask = (near * pair.valid).astype(np.uint8) * 255
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+    warp = np.eye(2, 3, dtype=np.float32)
+    try:
+        _, warp = cv2.findTransformECC(
+            _normalised(pair.predicted), _normalised(pair.picture), warp, cv2.MOTION_AFFINE, stop, mask, 5
+        )
+    except cv2.error:
+        return transform
+    change = np.asarray(warp, dtype=np.float64)
+    if np.abs(change[:, :2] - np.eye(2)).max() > 0.35:
+        return transform
+    # ECC works at integer pixel centres; the canvas puts them at +0.5.
+    change[:, 2] += 0.5 - change[:, :2] @ np.array([0.5, 0.5])
+    return chain(chain(invert(pair.from_picture), change), pair.to_canvas)
 
 
 def similarity(transform: Matrix, cut: Cut) -> Transform:
@@ -210,7 +257,7 @@ def covered_share(cut: Cut, rgb: NDArray[np.uint8], found: Found) -> float:
     anew keeps the edge to the background. Both are measured on the shared canvas; the result is the largest
     connected foreign area that takes in a piece of outline without its edge, as a share of the product.
     """
-    pair = AlignedPair(cut, rgb, found.match.affine, side=420, margin=0.12)
+    pair = AlignedPair(cut, rgb, to_corners(found.affine), side=420, margin=0.12)
     inside = pair.alpha > 0.6
     area = float(inside.sum())
     if area < 200:
