@@ -86,7 +86,7 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
             label_lines=item.label_lines,
             languages=item.languages,
             logo_rgba=house.logo,
-            background_rgb=brand.background_rgb if packshot else None,
+            background_rgb=brand.ground if packshot else None,
             material=item.material,
             category=item.category,
             items=item.items,
@@ -111,7 +111,7 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
                 rgb=rgb,
                 cutout_rgba=cutout.rgba,
                 digital_source_type=kind,
-                background=brand.background_rgb if packshot else None,
+                background=brand.ground if packshot else None,
                 transform=transform,  # type: ignore[arg-type]
                 spec=spec if packshot else None,
                 template=template,

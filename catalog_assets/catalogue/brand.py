@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from catalog_assets.imaging.colour import hex_to_rgb
+from catalog_assets.imaging.grounds import Background, Gradient, in_words
 from catalog_assets.qc.rules import Limits
 
 
@@ -16,10 +17,24 @@ class BrandError(ValueError):
     """``brand.yaml`` cannot be used; the text names file, key, value and remedy."""
 
 
+class PackshotWishes(BaseModel):
+    """``packshot:`` of ``brand.yaml``.
+
+    ``reflection``: share of light the ground mirrors under standing products. ``collection_scale``: the
+    products of a collection are shown at one scale instead of each filling its frame.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reflection: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    collection_scale: bool = False
+
+
 class Brand(BaseModel):
     """The brand's wishes; every key has a default.
 
-    ``background`` is an sRGB hex colour; ``logo`` a path inside the inventory.
+    ``background`` is an sRGB hex colour, or two as a vertical gradient (``{from: …, to: …}``, top to bottom);
+    ``logo`` a path inside the inventory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,15 +42,25 @@ class Brand(BaseModel):
     name: str = ""
     logo: str = ""
     palette: dict[str, str] = Field(default_factory=dict)
-    background: str = "#FFFFFF"
+    background: str | dict[str, str] = "#FFFFFF"
     tone: str = ""
     limits: Limits = Field(default_factory=Limits)
+    packshot: PackshotWishes = Field(default_factory=PackshotWishes)
 
-    @field_validator("background")
+    @field_validator("background", mode="before")
     @classmethod
-    def _colour(cls, value: str) -> str:
-        hex_to_rgb(value)
-        return value.upper()
+    def _background(cls, value: Any) -> str | dict[str, str]:
+        if isinstance(value, str):
+            hex_to_rgb(value)
+            return value.upper()
+        stops = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if set(stops) != {"from", "to"} or not all(isinstance(stop, str) for stop in stops.values()):
+            raise ValueError(
+                'is neither a colour nor a gradient: write "#FFFFFF", or {from: "#FFFFFF", to: "#E9ECEF"}'
+            )
+        for stop in stops.values():
+            hex_to_rgb(stop)
+        return {key: stops[key].upper() for key in ("from", "to")}
 
     @field_validator("palette")
     @classmethod
@@ -52,9 +77,16 @@ class Brand(BaseModel):
         return value
 
     @property
-    def background_rgb(self) -> tuple[int, int, int]:
-        """8-bit sRGB."""
-        return hex_to_rgb(self.background)
+    def ground(self) -> Background:
+        """The background as 8-bit sRGB: a colour or a gradient."""
+        if isinstance(self.background, str):
+            return hex_to_rgb(self.background)
+        return Gradient(hex_to_rgb(self.background["from"]), hex_to_rgb(self.background["to"]))
+
+    @property
+    def ground_in_words(self) -> str:
+        """The background as people read it, for example ``#FFFFFF to #E9ECEF``."""
+        return in_words(self.ground)
 
 
 def load_brand(text: str, source: str) -> Brand:
@@ -87,7 +119,11 @@ def load_brand(text: str, source: str) -> Brand:
 def _sentence(source: str, error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        known = [*Brand.model_fields, *(f"limits.{name}" for name in Limits.model_fields)]
+        known = [
+            *Brand.model_fields,
+            *(f"limits.{name}" for name in Limits.model_fields),
+            *(f"packshot.{name}" for name in PackshotWishes.model_fields),
+        ]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(Brand.model_fields)}"
         return f"{source}: unknown key {key!r}; {hint}"

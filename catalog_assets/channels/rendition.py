@@ -23,6 +23,7 @@ from catalog_assets.channels.packs import ChannelPack, aspect_of
 from catalog_assets.channels.proof import prove
 from catalog_assets.channels.provenance import embed, source_type_for
 from catalog_assets.channels.rule import Role, frozen
+from catalog_assets.imaging.grounds import Background
 from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot
 from catalog_assets.imaging.resample import Transform, alpha_box
 from catalog_assets.qc.findings import Finding
@@ -52,7 +53,7 @@ class ListingSource:
 
     ``rgb``: (H, W, 3) uint8 sRGB. ``cutout_rgba``: the view's cutout, (h, w, 4) uint8 straight alpha, for
     composing anew. ``transform``: 2×3, cutout pixels to picture pixels, where the compositor noted it.
-    ``background``: 8-bit sRGB of a packshot's ground. ``spec``: what the packshot was composed to, so that a
+    ``background``: a packshot's ground, 8-bit sRGB. ``spec``: what the packshot was composed to, so that a
     new composition keeps its posture and light. ``template``: the scene template, of which a scene is one
     aspect. ``digital_source_type``: how it was really made.
     """
@@ -63,7 +64,7 @@ class ListingSource:
     rgb: NDArray[np.uint8]
     cutout_rgba: NDArray[np.uint8] | None = None
     digital_source_type: str = "algorithmicallyEnhanced"
-    background: tuple[int, int, int] | None = None
+    background: Background | None = None
     transform: Transform | None = None
     spec: PackshotSpec | None = None
     template: str = ""

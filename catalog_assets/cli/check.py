@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from catalog_assets.catalogue.brand import Brand
     from catalog_assets.imaging.decode import Photo
     from catalog_assets.qc.case import Kind
     from catalog_assets.qc.findings import Finding, PictureReport
@@ -108,9 +109,11 @@ def _check(
     rgba = np.dstack([cut.rgb, cut.alpha])
     photo_data = _read(photo, "photo") if photo else None
     photo_rgb = _decoded(photo_data, photo).rgb if photo and photo_data is not None else None
-    limits, background, logo = Limits(), None, None
+    limits, background, logo, mirrors = Limits(), None, None, False
     if brand is not None:
-        limits, background, logo = _brand(brand)
+        wishes, logo = _brand(brand)
+        limits, background = wishes.limits, wishes.ground
+        mirrors = wishes.packshot.reflection > 0
     document = _certificate(certificate) if certificate else None
     lines = tuple(part.strip() for part in (label_text or "").split("|") if part.strip())
     expect = Expectation(
@@ -119,6 +122,7 @@ def _check(
         languages=tuple(part for part in language.replace(";", ",").split(",") if part),
         logo_rgba=logo,
         background_rgb=background,
+        reflection=mirrors and kind == "packshot",
         label_known=label_text is not None,
         transform_hint=_noted_place(document),
     )
@@ -172,7 +176,7 @@ def _channel_rules(names: list[str], category: str) -> list[ChannelRules]:
     return [packs[name].rules(today, category) for name in names]
 
 
-def _brand(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.uint8] | None]:
+def _brand(path: Path) -> tuple[Brand, NDArray[np.uint8] | None]:
     import numpy as np
 
     from catalog_assets.catalogue.brand import BrandError, load_brand
@@ -187,7 +191,7 @@ def _brand(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.uint8] | N
         mark = _decoded(_read(path.parent / brand.logo, "logo"), path.parent / brand.logo)
         alpha = mark.alpha if mark.alpha is not None else np.full(mark.rgb.shape[:2], 255, np.uint8)
         logo = np.dstack([mark.rgb, alpha])
-    return brand.limits, brand.background_rgb, logo
+    return brand, logo
 
 
 def _certificate(path: Path) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.compose import Composition, develop, full_mask, over
 from catalog_assets.imaging.contact import find_contact, shown_depth
 from catalog_assets.imaging.ground import GroundCamera
+from catalog_assets.imaging.grounds import Background, background_rows
+from catalog_assets.imaging.light import reflect
 from catalog_assets.imaging.resample import alpha_box, place
 from catalog_assets.imaging.shadow import CONTACT, Light, ground_light
 from catalog_assets.imaging.solid import lying_solid, standing_solid
 
-PACKSHOT_VERSION = "2"
+PACKSHOT_VERSION = "3"
 
 LIGHTS = (
     Light(azimuth_deg=-60, elevation_deg=66, radius_deg=16, share=0.34),
@@ -33,7 +35,10 @@ FLAT_LIGHTS = (
 """For things seen from above: the key from the picture's upper left, so that what lies is seen to have height."""
 
 SHADOW_CLEAR = 0.012
-"""Share of the frame at every edge that the shadow never reaches."""
+"""Share of the frame at every edge that neither shadow nor mirror image ever reaches."""
+
+MIRROR_ROUGHNESS = 0.22
+"""Of the polished ground a mirror image lies on: sharp at the contact, soft a hand's breadth further down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +46,21 @@ class PackshotSpec:
     """What a packshot should be.
 
     ``width``/``height``: pixels at most; the picture is smaller, in the same ratio, where the product has not
-    the pixels for it, but not below ``min_side``. ``background``: 8-bit sRGB. ``fill``: share of the frame
-    the
-    product's box spans along its longer relative side. ``margin``: share kept free on every side at least.
-    ``scale`` fixes picture pixels per cutout pixel instead (views of one product, see
+    the pixels for it, but not below ``min_side``. ``background``: 8-bit sRGB, or a gradient. ``fill``: share of
+    the frame the product's box spans along its longer relative side. ``margin``: share kept free on
+    every side at least. ``scale`` fixes picture pixels per cutout pixel instead (views of one product, see
     :func:`plan_packshots`).
     ``ground_line``: share of the height where the product's lowest point stands; None centres it.
     ``max_upscale``: picture pixels per cutout pixel above which the picture is made smaller instead.
     ``posture`` ``lying`` is for things photographed from above: their shadow hugs the outline.
     ``elevation_deg``: angle the camera looked down at. ``depth_ratio``: depth over width.
     ``thickness_ratio``: of a lying thing, thickness over its longer side.
+    ``reflection``: share of light the ground mirrors at the contact of a standing product, 0 to 1.
     """
 
     width: int = 2000
     height: int = 2000
-    background: tuple[int, int, int] = (255, 255, 255)
+    background: Background = (255, 255, 255)
     fill: float = 0.87
     margin: float = 0.04
     shadow: bool = True
@@ -67,6 +72,7 @@ class PackshotSpec:
     elevation_deg: float = 12.0
     depth_ratio: float = 0.8
     thickness_ratio: float = 0.08
+    reflection: float = 0.0
 
 
 def frame_size(box: tuple[int, int, int, int], spec: PackshotSpec) -> tuple[int, int, float]:
@@ -123,9 +129,9 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
         spec: size, background, framing and light.
 
     Returns:
-        The picture; its background is exactly ``spec.background`` wherever neither product nor shadow is, the
-        outermost :data:`SHADOW_CLEAR` of the frame always. ``notes``: ``scale``, ``upscaled`` (picture pixels
-        per cutout pixel when above 1, else False), ``fill``, ``margins``.
+        The picture; its background is exactly ``spec.background`` wherever neither product, shadow nor mirror
+        image is, the outermost :data:`SHADOW_CLEAR` of the frame always. ``notes``: ``scale``, ``upscaled``
+        (picture pixels per cutout pixel when above 1, else False), ``fill``, ``margins``.
 
     Raises:
         ValueError: the cutout is empty.
@@ -147,8 +153,10 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
     tx = left - 0.5 - scale * (box[0] - 0.5)
     ty = top - 0.5 - scale * (box[1] - 0.5)
     product = place(rgba, scale, tx, ty, width, height)
+    plain = background_rows(spec.background, height)
     background = np.empty((height, width, 3), np.float32)
-    background[:] = to_linear(np.array(spec.background, np.uint8))
+    background[:] = to_linear(plain)
+    contact = None
     if spec.shadow and spec.posture != "hanging":
         camera = _studio_camera(width, height, top + box_h, math.radians(spec.elevation_deg), spec.posture)
         if spec.posture == "lying":
@@ -168,10 +176,14 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
         contact_gap = 0.0 if spec.posture == "lying" else CONTACT
         light = ground_light(solid, lights, camera.ground_matrix(), (width, height), contact=contact_gap)
         background *= _inside_frame(light, foot)[..., None]
+    if contact is not None and spec.reflection > 0:
+        receiver = _mirror_rows(height, contact.front_row)
+        reflect(product, contact.baseline, background, spec.reflection, MIRROR_ROUGHNESS, receiver)
     over(product, background)
     mask = full_mask(product, width, height)
     rgb = develop(background)
-    rgb[_untouched(background, spec.background)] = spec.background
+    untouched = _untouched(background, plain)
+    rgb[untouched] = np.broadcast_to(plain, rgb.shape)[untouched]
     return Composition(
         rgb,
         product.transform,
@@ -232,7 +244,14 @@ def _inside_frame(light: NDArray[np.float32], box: tuple[float, float, float, fl
     return (1 - dark * dark / (dark + toe)).astype(np.float32)
 
 
-def _untouched(linear: NDArray[np.float32], background: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Pixels that are the background but for rounding."""
-    reference = to_linear(np.array(background, np.uint8))
-    return np.asarray((np.abs(linear - reference) < 1e-4).all(axis=2))
+def _mirror_rows(height: int, contact_row: float) -> NDArray[np.float32]:
+    """Share of the mirror image that every row shows, (H, 1): all at the contact, nothing where the frame ends."""
+    end = height * (1 - SHADOW_CLEAR) - 1
+    rows = np.arange(height, dtype=np.float32) + 0.5
+    t = np.clip((end - rows) / max(end - contact_row, 1.0), 0, 1)
+    return (t * t * (3 - 2 * t))[:, None].astype(np.float32)
+
+
+def _untouched(linear: NDArray[np.float32], plain: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels that are the background but for rounding; ``plain`` as of :func:`background_rows`."""
+    return np.asarray((np.abs(linear - to_linear(plain)) < 1e-4).all(axis=2))

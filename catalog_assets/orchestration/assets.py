@@ -69,7 +69,7 @@ def brand(line: LineResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "name": values.name or "(no brand.yaml: defaults)",
-            "background": values.background,
+            "background": values.ground_in_words,
             "limits": dg.MetadataValue.json(values.limits.model_dump(mode="json")),
             "scenes": ", ".join(template.name for template in house.templates),
             "channels": ", ".join(line.line().settings.channels),

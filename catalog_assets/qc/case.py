@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.decode import FileFacts
+from catalog_assets.imaging.grounds import Background
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Cut, Matrix, canvas_scale, to_corners
 from catalog_assets.qc.findings import Box, Finding, Severity
 from catalog_assets.qc.registration import Match
@@ -60,14 +61,15 @@ class Expectation:
     ``label_lines`` are the catalogue's; with ``label_known`` and no lines the product carries no print, with
     ``label_known`` False the photo's own reading stands in. ``languages`` are ISO 639-1 codes. ``logo_rgba``
     (h, w, 4) uint8. ``transform_hint``: 2×3, cutout px to picture px, where the compositor put the product;
-    it is verified, not trusted. ``upscaled``: the picture is known to have been enlarged.
+    it is verified, not trusted. ``upscaled``: the picture is known to have been enlarged. ``reflection``: the
+    brand wants the product mirrored by its ground.
     """
 
     kind: Kind = "any"
     label_lines: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     logo_rgba: NDArray[np.uint8] | None = None
-    background_rgb: tuple[int, int, int] | None = None
+    background_rgb: Background | None = None
     material: str = ""
     category: str = ""
     items: int | None = None
@@ -75,6 +77,7 @@ class Expectation:
     upscaled: bool | None = None
     view: str = "hero"
     label_known: bool = True
+    reflection: bool = False
 
 
 @dataclass
@@ -113,8 +116,8 @@ class Case:
         )
 
     @cached_property
-    def background_rgb(self) -> tuple[int, int, int] | None:
-        """The one colour the background must have; None when any background will do."""
+    def background_rgb(self) -> Background | None:
+        """The colour or gradient the background must have; None when any background will do."""
         for channel in self.channels:
             if channel.background_rgb is not None:
                 return channel.background_rgb

@@ -9,7 +9,7 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Mask, bounding_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
-from catalog_assets.qc.shadow import shadow_of
+from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 700
 
@@ -21,7 +21,7 @@ def halo(case: Case) -> list[Finding]:
     should be there. A shadow carries on outwards and is in both; a fringe is only in the first.
     """
     pair = case.pair(_SIDE)
-    share, marks = fringe(pair, case.plain)
+    share, marks = fringe(pair, case.plain, mirror_zone(pair.alpha > 0.3) if case.expect.reflection else None)
     limit = case.limits.halo
     box = bounding_box(marks)
     return [
@@ -40,13 +40,18 @@ def halo(case: Case) -> list[Finding]:
     ]
 
 
-def fringe(pair: AlignedPair, plain: tuple[int, int, int] | None) -> tuple[float, Mask]:
-    """Share of the outline with a fringe and the (h, w) mask of it."""
+def fringe(
+    pair: AlignedPair, plain: tuple[int, int, int] | None, beside: Mask | None = None
+) -> tuple[float, Mask]:
+    """Share of the outline with a fringe and the (h, w) mask of it; ``beside`` is not looked at."""
     outside = (pair.alpha < 0.02).astype(np.uint8)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
     # Half a pixel of resampling and the chroma of 4:2:0 JPEG reach two pixels out.
     ring = (away > 1.5) & (away <= 4.5) & pair.valid
     beyond = (away > 6) & (away <= 14) & pair.valid
+    if beside is not None:
+        ring &= ~beside
+        beyond &= ~beside
     if int(ring.sum()) < 50:
         return 0.0, ring
     weight = beyond.astype(np.float32)

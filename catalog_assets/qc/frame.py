@@ -1,7 +1,8 @@
 """Background and framing: what is around the product, and how the product sits in the frame.
 
-A packshot's background is one colour up to the frame's edge. The only thing allowed on it is a soft shadow
-that starts at the product, stays inside the frame and only darkens.
+A packshot's background is one colour, or the brand's gradient, up to the frame's edge. The only thing allowed
+on it is a soft shadow that starts at the product, stays inside the frame and only darkens, and where the brand
+wants one the product's mirror image below it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.grounds import Background, Gradient, background_rows, in_words
 from catalog_assets.qc.alignment import Bytes, Mask, bounding_box, resample, scale_of
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
-from catalog_assets.qc.shadow import shadow_of
+from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 700
 _RING = 0.015
@@ -171,7 +173,7 @@ def margins(case: Case, placement: Placement) -> list[Finding]:
 
 
 def background(case: Case, placement: Placement) -> list[Finding]:
-    """Purity of a one-colour background: level and cast at the frame's edge, gradient, residue.
+    """Purity of a plain or graded background: level and cast at the frame's edge, evenness, residue.
 
     Deviations are in 8-bit levels of the worst channel, averaged over areas so that JPEG ringing and noise
     do not count. A soft, neutral darkening joined to the product and clear of the frame's edge is its shadow.
@@ -181,7 +183,8 @@ def background(case: Case, placement: Placement) -> list[Finding]:
         return []
     small = placement.small.astype(np.int16)
     height, width = small.shape[:2]
-    off = small - np.array(wanted, dtype=np.int16)
+    rows = background_rows(wanted, height)
+    off = small - rows.astype(np.int16)
     deviation = np.abs(off).max(axis=2)
     reach = max(3, round(0.012 * max(width, height)))
     near = _grown(placement.mask, reach)
@@ -192,8 +195,10 @@ def background(case: Case, placement: Placement) -> list[Finding]:
     limit = case.limits.background_levels
     readings: list[Reading] = []
     if ring.any():
-        readings.extend(_edge_readings(case, small, deviation, ring, limit))
-    residue, where = _residue(placement.small, wanted, deviation, near, placement.mask)
+        readings.extend(_edge_readings(case, wanted, off, ring, limit))
+    if case.expect.reflection:
+        near |= mirror_zone(placement.mask)
+    residue, where = _residue(placement.small, rows, deviation, near, placement.mask)
     share = residue / (width * height)
     readings.append(
         Reading(
@@ -212,13 +217,12 @@ def background(case: Case, placement: Placement) -> list[Finding]:
 
 
 def _edge_readings(
-    case: Case, small: NDArray[np.int16], deviation: NDArray[np.int16], ring: Mask, limit: float
+    case: Case, wanted: Background, off: NDArray[np.int16], ring: Mask, limit: float
 ) -> list[Reading]:
     """Off-white and cast (mean of the frame's edge), gradient and shadow at the edge (its worst stretch)."""
-    wanted = np.array(case.background_rgb, dtype=np.float64)
-    mean = small[ring].mean(axis=0)
-    level = float(np.abs(mean - wanted).max())
-    height, width = deviation.shape
+    mean = off[ring].mean(axis=0)
+    level = float(np.abs(mean).max())
+    height, width = off.shape[:2]
     stretches: list[tuple[float, Box]] = []
     for i in range(8):
         for j in range(8):
@@ -229,11 +233,13 @@ def _edge_readings(
             part = ring[ys, xs]
             if int(part.sum()) >= 8:
                 box = (xs.start, ys.start, xs.stop, ys.stop)
-                stretches.append((float(np.abs(small[ys, xs][part].mean(axis=0) - wanted).max()), box))
+                stretches.append((float(np.abs(off[ys, xs][part].mean(axis=0)).max()), box))
     worst_level, box = max(stretches, default=(level, (0, 0, width, height)))
-    shown = "#" + "".join(f"{round(v):02X}" for v in mean)
-    asked = "#" + "".join(f"{round(v):02X}" for v in wanted)
-    tinted = float(np.ptp(mean - wanted)) > 2
+    asked = in_words(wanted)
+    shown = f"{level:.0f} levels off"
+    if not isinstance(wanted, Gradient):
+        shown = "#" + "".join(f"{round(v):02X}" for v in np.array(wanted) + mean) + " instead of"
+    tinted = float(np.ptp(mean)) > 2
     scale = case.size[0] / width
     return [
         Reading(
@@ -241,7 +247,7 @@ def _edge_readings(
             level,
             limit,
             "levels",
-            f"The background is {shown} instead of {asked}{', with a tint' if tinted else ''}."
+            f"The background is {shown} {asked}{', with a tint' if tinted else ''}."
             if level > limit
             else f"The background is {asked} as asked.",
             "Set the background to the colour asked for.",
@@ -261,11 +267,11 @@ def _edge_readings(
 
 
 def _residue(
-    small: Bytes, wanted: tuple[int, int, int], deviation: NDArray[np.int16], near: Mask, product: Mask
+    small: Bytes, rows: NDArray[np.uint8], deviation: NDArray[np.int16], near: Mask, product: Mask
 ) -> tuple[int, Box | None]:
     """Pixels of marks that are not shadow, at the small scale, and the box of the largest."""
     marks = (deviation > 6) & ~near
-    shadow = marks & shadow_of(to_lab(small), to_lab(np.array([[wanted]], dtype=np.uint8))[0, 0], product)
+    shadow = marks & shadow_of(to_lab(small), to_lab(rows), product)
     count, found = cv2.connectedComponents((shadow | near).astype(np.uint8))
     labels = np.asarray(found, dtype=np.intp)
     joined = np.zeros(count, dtype=bool)

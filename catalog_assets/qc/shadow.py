@@ -19,7 +19,7 @@ def shadow_of(lab: Floats, base: Floats, product: Mask) -> Mask:
 
     Args:
         lab: (h, w, 3) CIE Lab of the picture.
-        base: (3,) CIE Lab of the plain background.
+        base: (3,) CIE Lab of the plain background, or (h, 1, 3) of a vertical gradient.
         product: (h, w) bool, the product's pixels.
 
     Returns:
@@ -43,3 +43,25 @@ def shadow_of(lab: Floats, base: Floats, product: Mask) -> Mask:
     calm = texture < np.where(low | contact, 12.0, 1.2)
     reach = low | (away < 0.08 * diagonal)
     return plain & calm & reach
+
+
+def mirror_zone(product: Mask) -> Mask:
+    """Where polished ground may show a standing product's mirror image: straight below its lower outline.
+
+    Args:
+        product: (h, w) bool, the product's pixels.
+
+    Returns:
+        (h, w) bool; a mirror image is as coloured as the product, so nothing there tells it from a mark.
+    """
+    zone = np.zeros(product.shape, dtype=bool)
+    box = bounding_box(product)
+    if box is None:
+        return zone
+    height = product.shape[0]
+    lowest = height - 1 - np.argmax(product[::-1], axis=0)
+    # What hangs over far above the foot has its mirror image below the foot, not below itself.
+    low = product.any(axis=0) & (lowest >= box[1] + 0.5 * (box[3] - box[1]))
+    zone = (np.arange(height)[:, None] > lowest[None, :]) & low[None, :]
+    reach = max(2, round(0.01 * (box[3] - box[1])))
+    return cv2.dilate(zone.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0

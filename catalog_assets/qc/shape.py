@@ -23,7 +23,7 @@ from catalog_assets.qc.alignment import (
 )
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
-from catalog_assets.qc.shadow import shadow_of
+from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 500
 
@@ -82,6 +82,8 @@ def silhouette(case: Case) -> list[Finding]:
     rim = _rim(pair)
     gone = missing & ~(rim & (pair.alpha < 0.9) & ~_thin(pair))
     added = _added(pair, plain)
+    if case.expect.reflection:
+        added &= ~mirror_zone(pair.alpha > 0.3)
     replaced = _replaced(pair, missing)
     area = float(pair.alpha[pair.valid].sum())
     lost = float(pair.alpha[gone].sum())

@@ -140,7 +140,12 @@ def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
     spec = None
     if packshot and subject.pose:
         posture, elevation = subject.pose
-        spec = PackshotSpec(background=brand.background_rgb, posture=posture, elevation_deg=elevation)
+        spec = PackshotSpec(
+            background=brand.ground,
+            posture=posture,
+            elevation_deg=elevation,
+            reflection=brand.packshot.reflection,
+        )
     return ListingSource(
         kind="packshot" if packshot else "scene",
         name=subject.view if packshot else subject.name.removeprefix("scene "),
@@ -148,7 +153,7 @@ def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
         rgb=read_rgb(line, subject.file),
         cutout_rgba=read_rgba(line, cutout_views(line, sku)[subject.view]["file"]),
         digital_source_type=subject.digital_source_type,
-        background=brand.background_rgb if packshot else None,
+        background=brand.ground if packshot else None,
         transform=transform_of(subject),
         spec=spec,
         template=subject.template,

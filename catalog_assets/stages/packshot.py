@@ -1,4 +1,4 @@
-"""The product on the brand's plain background, grounded: one listing-ready picture per view."""
+"""The product on the brand's plain or graded background, grounded: one listing-ready picture per view."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class PackshotStage(Stage):
         return {
             "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
             "background": brand.background,
+            "reflection": brand.packshot.reflection,
             "fill": target_fill(brand),
             "margin": brand.limits.margin,
             "category": item.category,
@@ -84,9 +85,10 @@ class PackshotStage(Stage):
         self, brand: Brand, item: Item, cutouts: dict[str, NDArray[np.uint8]]
     ) -> dict[str, PackshotSpec]:
         spec = PackshotSpec(
-            background=brand.background_rgb,
+            background=brand.ground,
             fill=target_fill(brand),
             margin=brand.limits.margin,
+            reflection=brand.packshot.reflection,
         )
         try:
             plans = plan_packshots(cutouts, spec, fill_min=brand.limits.fill[0])

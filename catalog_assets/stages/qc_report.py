@@ -64,6 +64,7 @@ class QcReportStage(Stage):
             "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
             "limits": brand.limits.model_dump(mode="json"),
             "background": brand.background,
+            "reflection": brand.packshot.reflection,
             "logo": line.house.hashes.get(brand.logo),
             "label": [item.label_text, item.language],
             "item": [item.category, item.material, item.items, item.collection, item.height_mm],
@@ -272,13 +273,14 @@ def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
         label_lines=item.label_lines,
         languages=item.languages,
         logo_rgba=line.house.logo,
-        background_rgb=line.house.brand.background_rgb if packshot else None,
+        background_rgb=line.house.brand.ground if packshot else None,
         material=item.material,
         category=item.category,
         items=item.items,
         transform_hint=None if placed is None else np.array(placed),
         view=subject.view,
         label_known=bool(item.label_lines),
+        reflection=line.house.brand.packshot.reflection > 0 and (subject.pose or [""])[0] == "standing",
     )
 
 

@@ -20,6 +20,7 @@ from catalog_assets.channels.proof import prove
 from catalog_assets.channels.rendition import ListingItem, ListingSource, alt_text, render_listing
 from catalog_assets.imaging.compose import Composition
 from catalog_assets.imaging.encode import encode_jpeg
+from catalog_assets.imaging.grounds import Background, Gradient
 from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot
 
 ON = date(2026, 11, 21)
@@ -41,14 +42,12 @@ CUTOUT = disc(1320)
 
 
 @cache
-def composition(fill: float, background: tuple[int, int, int]) -> Composition:
+def composition(fill: float, background: Background) -> Composition:
     spec = PackshotSpec(width=1200, height=1200, fill=fill, background=background)
     return compose_packshot(CUTOUT, spec)
 
 
-def packshot(
-    fill: float = 0.87, background: tuple[int, int, int] = (255, 255, 255), **changes
-) -> ListingSource:
+def packshot(fill: float = 0.87, background: Background = (255, 255, 255), **changes) -> ListingSource:
     composed = composition(fill, background)
     plain = ListingSource(
         "packshot", "hero", "hero", composed.rgb, CUTOUT, background=background, transform=composed.transform
@@ -182,6 +181,19 @@ def test_shopify_keeps_the_true_mark_and_the_packshots_own_ground() -> None:
     assert fit.border_colour(np.asarray(decoded(listing[0].data))) is not None
     assert listing[1].digital_source_type == "compositeWithTrainedAlgorithmicMedia"
     assert listing[1].file_name == "FH-1-counter.jpg"
+
+
+def test_a_gradient_stays_where_it_may_and_becomes_white_where_the_channel_asks_for_white() -> None:
+    gradient = Gradient((255, 255, 255), (225, 230, 235))
+    source = packshot(background=gradient)
+    (main,) = render_listing(AMAZON, ITEM, [source], ON)
+    assert main.recomposed
+    rgb = np.asarray(decoded(main.data).convert("RGB"))
+    assert (rgb[[0, -1]] >= 254).all()
+    (own,) = render_listing(SHOPIFY, ITEM, [source], ON)
+    rgb = np.asarray(decoded(own.data).convert("RGB")).astype(int)
+    assert np.abs(rgb[-1] - gradient.bottom).max() <= 2
+    assert np.abs(rgb[0] - gradient.top).max() <= 2
 
 
 def test_etsy_is_not_shown_a_product_a_model_drew() -> None:

@@ -1,6 +1,10 @@
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pytest
 
+from catalog_assets.imaging.grounds import Gradient, background_rows
 from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot, plan_packshots
 from catalog_assets.imaging.resample import alpha_box
 from catalog_assets_tests.products import drawn_box, sample_cutout
@@ -113,3 +117,48 @@ def test_the_same_cutout_gives_the_same_bytes():
 def test_an_empty_cutout_is_refused_in_words():
     with pytest.raises(ValueError, match="no pixel belongs to the product"):
         compose_packshot(np.zeros((50, 50, 4), np.uint8))
+
+
+def test_a_gradient_is_exact_up_to_the_frames_edge():
+    gradient = Gradient((255, 255, 255), (233, 236, 239))
+    spec = PackshotSpec(width=1000, height=1000, background=gradient)
+    rgb = compose_packshot(sample_cutout("FH-MUG-001"), spec).rgb
+    rows = background_rows(gradient, 1000)
+    assert (rgb[:, :11] == rows).all()
+    assert (rgb[:, -11:] == rows).all()
+    assert (rgb[0] == (255, 255, 255)).all()
+    assert (rgb[-1] == (233, 236, 239)).all()
+    assert (np.diff(rows[:, 0].astype(int), axis=0) <= 0).all()
+
+
+@pytest.mark.parametrize("sku", ["FH-MUG-001", "FH-BWL-004", "FH-STL-013"])
+def test_a_reflection_mirrors_the_product_and_ends_inside_the_frame(sku: str):
+    plain = PackshotSpec(width=1000, height=1000)
+    dry = compose_packshot(sample_cutout(sku), plain)
+    wet = compose_packshot(sample_cutout(sku), replace(plain, reflection=0.5))
+    changed = (dry.rgb != wet.rgb).any(axis=2)
+    assert changed.sum() > 2000
+    assert not changed[: np.flatnonzero((dry.product_mask > 127).any(axis=1))[0]].any()
+    frame = np.ones(changed.shape, bool)
+    frame[11:-11, 11:-11] = False
+    assert (wet.rgb[frame] == 255).all()
+    assert (wet.rgb[dry.product_mask == 255] == dry.rgb[dry.product_mask == 255]).all()
+
+
+def test_a_reflection_shows_the_colour_of_what_stands_above_it_and_falls_off():
+    box = drawn_box(500, 500)
+    box[box[..., 3] > 0] = (200, 20, 20, 255)
+    picture = compose_packshot(box, PackshotSpec(width=1000, height=1000, reflection=0.6))
+    bottom = int(np.flatnonzero((picture.product_mask > 127).any(axis=1))[-1])
+    below = picture.rgb[bottom + 3 : -11, 500].astype(int)
+    red = below[:, 0] - below[:, 2]
+    assert red[0] > 40
+    assert (np.diff(red) <= 1).all()
+    assert red[-1] <= 1
+
+
+@pytest.mark.parametrize("posture", ["lying", "hanging"])
+def test_only_what_stands_is_mirrored(posture: Literal["lying", "hanging"]):
+    plain = PackshotSpec(width=600, height=600, min_side=600, posture=posture)
+    dry = compose_packshot(drawn_box(), plain).rgb
+    assert (compose_packshot(drawn_box(), replace(plain, reflection=1.0)).rgb == dry).all()
