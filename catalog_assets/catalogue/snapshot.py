@@ -29,6 +29,10 @@ KEEP = 8
 _SCHEMA = {"sku": pl.String, "item": pl.String, "photos": pl.String, "fingerprint": pl.String}
 
 
+Size = tuple[float | None, float | None, float | None]
+"""Height, width and depth in millimetres, None where the catalogue does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One SKU of a snapshot."""
@@ -79,6 +83,24 @@ class Snapshot:
     def retired_since(self, older: Snapshot | None) -> list[str]:
         """SKUs that were there and are not any more, sorted."""
         return sorted(set(older.skus) - set(self.skus)) if older else []
+
+    def sizes(self, collections: Iterable[str]) -> dict[str, list[Size]]:
+        """Height, width and depth of all products of the named collections; None where a size is not given."""
+        sizes: dict[str, list[Size]] = {name: [] for name in collections if name}
+        if not sizes:
+            return sizes
+        item = pl.col("item")
+        # Finding the few rows by their text first spares reading every product's JSON.
+        told = [f'"collection":{json.dumps(name, ensure_ascii=False)}' for name in sizes]
+        columns = ("collection", "height_mm", "width_mm", "depth_mm")
+        read = self.frame.filter(item.str.contains_any(told)).select(
+            item.str.json_path_match(f"$.{name}").alias(name) for name in columns
+        )
+        for collection, *measures in read.iter_rows():
+            if collection in sizes:
+                height, width, depth = (None if text is None else float(text) for text in measures)
+                sizes[collection].append((height, width, depth))
+        return sizes
 
     def entries(self, skus: Iterable[str]) -> dict[str, Entry]:
         """The named SKUs; unknown ones are left out."""

@@ -92,20 +92,26 @@ def frame_size(box: tuple[int, int, int, int], spec: PackshotSpec) -> tuple[int,
 
 
 def plan_packshots(
-    views: dict[str, NDArray[np.uint8]], spec: PackshotSpec, reference: str = "hero", fill_min: float = 0.80
+    views: dict[str, NDArray[np.uint8]],
+    spec: PackshotSpec,
+    reference: str = "hero",
+    fill_min: float = 0.80,
+    fill_max: float | None = None,
 ) -> dict[str, PackshotSpec]:
     """Specs that show all views of one product at one scale, in frames of one size.
 
     Photos of one product are rarely taken from one distance, so the scale between views is read off what does
     not change: the product's height for standing views. Where one scale would push a view out of the fill
-    corridor [``fill_min``, ``fill``], the nearest end of the corridor is used.
+    corridor [``fill_min``, ``fill_max``], the nearest end of the corridor is used.
 
     Args:
         views: (H, W, 4) uint8 cutouts by view name.
         spec: of the reference view.
         reference: the view that sets frame and scale; the first one where it does not exist.
         fill_min: smallest share of the frame a view may span.
+        fill_max: largest; the reference view's ``fill`` when None.
     """
+    most = spec.fill if fill_max is None else fill_max
     if not views:
         return {}
     lead = reference if reference in views else next(iter(views))
@@ -116,7 +122,7 @@ def plan_packshots(
     for name, (x0, y0, x1, y1) in boxes.items():
         wanted = lead_height / (y1 - y0)
         fit = min(width / (x1 - x0), height / (y1 - y0))
-        chosen = min(max(wanted, fill_min * fit), spec.fill * fit)
+        chosen = min(max(wanted, fill_min * fit), most * fit)
         plans[name] = replace(spec, width=width, height=height, scale=chosen)
     return plans
 

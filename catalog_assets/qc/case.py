@@ -62,7 +62,8 @@ class Expectation:
     ``label_known`` False the photo's own reading stands in. ``languages`` are ISO 639-1 codes. ``logo_rgba``
     (h, w, 4) uint8. ``transform_hint``: 2×3, cutout px to picture px, where the compositor put the product;
     it is verified, not trusted. ``upscaled``: the picture is known to have been enlarged. ``reflection``: the
-    brand wants the product mirrored by its ground.
+    brand wants the product mirrored by its ground. ``fill_at_scale``: share of the frame a packshot spans that
+    shows its product at its collection's scale; it then counts as the brand's smallest fill.
     """
 
     kind: Kind = "any"
@@ -78,6 +79,7 @@ class Expectation:
     view: str = "hero"
     label_known: bool = True
     reflection: bool = False
+    fill_at_scale: float | None = None
 
 
 @dataclass

@@ -23,6 +23,8 @@ from catalog_assets.qc.shadow import mirror_zone, shadow_of
 _SIDE = 700
 _RING = 0.015
 """Width of the frame's edge, share of the shorter side."""
+_SOFT_EDGE = 0.97
+"""What is seen of a fuzzy product's planned span: the compositor counts its faintest fibres, nobody sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,10 @@ def fill(case: Case, placement: Placement) -> list[Finding]:
     """Share of the frame that the product's box spans, along the side where it spans more."""
     asked: list[tuple[float, float, str]] = []
     if case.expect.kind == "packshot":
-        asked.append((*case.limits.fill, "the brand"))
+        low, high = case.limits.fill
+        if case.expect.fill_at_scale:
+            low = min(low, _SOFT_EDGE * case.expect.fill_at_scale)
+        asked.append((low, high, "the brand"))
     asked += [
         (channel.fill_min or 0.0, channel.fill_max or 1.0, channel.name)
         for channel in case.channels

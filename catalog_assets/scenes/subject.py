@@ -78,6 +78,23 @@ def _size(
             # What lies on its broad side is flatter than it is deep when it stands.
             depth = usual.longest_mm * min(usual.depth_ratio, 0.22)
         return ProductSize(box, px_per_mm, width, depth), usual.source
+    px_per_mm = pixels_per_mm(box_w, box_h, tall, wide, deep, pose)
+    width = box_w / px_per_mm
+    if deep is None:
+        deep = width * usual_dimensions(title, view.category).depth_ratio
+    if pose.posture == "lying":
+        deep = min(deep, 0.5 * width)
+    return ProductSize(box, px_per_mm, width, deep), "catalogue"
+
+
+def pixels_per_mm(
+    box_w: int, box_h: int, tall: float | None, wide: float | None, deep: float | None, pose: Pose
+) -> float:
+    """Scale of a cutout whose outline is ``box_w`` × ``box_h`` pixels, from the catalogue's millimetres.
+
+    Raises:
+        ValueError: neither height nor width is given.
+    """
     e = math.radians(pose.elevation_deg)
     measures: list[float] = []
     if tall:
@@ -88,14 +105,10 @@ def _size(
         measures.append(box_h / max(seen, 1e-3))
     if wide:
         measures.append(box_w / wide)
+    if not measures:
+        raise ValueError("a scale needs height or width in millimetres")
     # The geometric mean shares the error between a turned product's width and a foreshortened height.
-    px_per_mm = math.exp(sum(math.log(m) for m in measures) / len(measures))
-    width = box_w / px_per_mm
-    if deep is None:
-        deep = width * usual_dimensions(title, view.category).depth_ratio
-    if pose.posture == "lying":
-        deep = min(deep, 0.5 * width)
-    return ProductSize(box, px_per_mm, width, deep), "catalogue"
+    return math.exp(sum(math.log(m) for m in measures) / len(measures))
 
 
 def preferred(subjects: list[Subject], wanted: str | None, steep: float | None = None) -> list[Subject]:

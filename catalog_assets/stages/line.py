@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from catalog_assets.catalogue.house import House, Houses
 from catalog_assets.catalogue.inventory import FileStat, Inventory
 from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
-from catalog_assets.catalogue.snapshot import Entry, Snapshot, Snapshots
+from catalog_assets.catalogue.snapshot import Entry, Size, Snapshot, Snapshots
 from catalog_assets.catalogue.watch import BucketWatch, FolderWatch, Watch
 from catalog_assets.settings import Settings
 from catalog_assets.stages.memory import give_back
@@ -55,6 +55,7 @@ class Line:
         self._s3_client = s3_client
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
+        self._sizes: dict[str, list[Size]] = {}
 
     # -- the inventory as it lies there now -------------------------------------------------
 
@@ -105,6 +106,11 @@ class Line:
                 self._load([sku])
             return self._entries.get(sku)
 
+    def sizes(self, sku: str) -> list[Size]:
+        """Sizes of all products of the SKU's collection in the current snapshot; none without a collection."""
+        entry = self.entry(sku)
+        return self._sizes.get(entry.item.collection, []) if entry else []
+
     def prepare(self, skus: Iterable[str]) -> None:
         """Read a batch's rows in one go."""
         with self._lock:
@@ -112,11 +118,15 @@ class Line:
 
     def _load(self, skus: list[str]) -> None:
         snapshot = self.snapshots.load(self.snapshots.current_number()) or self.publish_catalogue()
-        self._entries.update(snapshot.entries(skus))
+        fresh = snapshot.entries(skus)
+        collections = {entry.item.collection for entry in fresh.values()}
+        self._sizes.update(snapshot.sizes(collections - self._sizes.keys()))
+        self._entries.update(fresh)
 
     def forget(self) -> None:
         """Drop remembered rows, so that the next look reads the current snapshot."""
         self._entries = {}
+        self._sizes = {}
 
     @cached_property
     def drawer(self) -> Drawer:

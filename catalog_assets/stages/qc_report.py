@@ -43,6 +43,7 @@ class Subject:
     transform: Any
     digital_source_type: str
     pose: Any = None
+    fill_at_scale: float | None = None
     template: str = ""
 
 
@@ -232,6 +233,7 @@ def _packshots(line: Line, sku: str) -> Iterator[Subject]:
             transform=facts["transform"],
             digital_source_type=facts["digital_source_type"],
             pose=facts.get("pose"),
+            fill_at_scale=facts.get("fill_at_scale"),
         )
 
 
@@ -280,6 +282,7 @@ def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
         transform_hint=None if placed is None else np.array(placed),
         view=subject.view,
         label_known=bool(item.label_lines),
+        fill_at_scale=subject.fill_at_scale,
         reflection=line.house.brand.packshot.reflection > 0 and (subject.pose or [""])[0] == "standing",
     )
 

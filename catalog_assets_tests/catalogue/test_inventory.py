@@ -110,3 +110,18 @@ def test_snapshots_are_numbered_kept_and_not_repeated(tmp_path: Path):
         last = snapshots.publish(look(inventory))
     assert snapshots.load(last) is not None
     assert snapshots.load(first) is None
+
+
+def test_a_snapshot_tells_the_sizes_of_the_collections_asked_for(tmp_path: Path):
+    store = Store(tmp_path)
+    rows = ["sku,title,collection,height_mm,width_mm", 'A,"not ""collection"":""Tide""",Hearth,100,50,']
+    rows += ['B,b,"Tide ""No. 1"" – Gezeiten",20.5,', "C,c,Tide,,", "D,d,,5,5"]
+    store.write("catalog.csv", "\n".join(rows).encode())
+    for sku in "ABCD":
+        store.write(f"photos/{sku}.jpg", b"1")
+    snapshot = look(store)
+    assert snapshot.sizes({"Hearth", 'Tide "No. 1" – Gezeiten', ""}) == {
+        "Hearth": [(100.0, 50.0, None)],
+        'Tide "No. 1" – Gezeiten': [(20.5, None, None)],
+    }
+    assert snapshot.sizes(["Tide", "Unknown"]) == {"Tide": [(None, None, None)], "Unknown": []}
