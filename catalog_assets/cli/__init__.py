@@ -8,6 +8,7 @@ from catalog_assets.cli import (
     approve,
     batch,
     check,
+    compare,
     cutout,
     demo,
     engines,
@@ -39,6 +40,7 @@ app.command("gallery")(gallery.command)
 app.command("export")(export.command)
 app.command("engines")(engines.command)
 app.command("quote")(quote.command)
+app.command("compare")(compare.command)
 app.command("batch")(batch.command)
 app.command("ledger")(ledger.command)
 app.command("plates")(plates.command)

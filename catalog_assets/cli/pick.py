@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ def command(
     Nothing is drawn by a model and nothing is paid: the stored candidate is finished again. The choice holds in
     later runs until photo or template change. Exit code 1: the SKU is held with this picture.
     """
-    from catalog_assets.settings import Settings
+    from catalog_assets.settings import SettingsError, load_settings
     from catalog_assets.stages.line import Line
     from catalog_assets.stages.listing import ListingStage
     from catalog_assets.stages.picks import PickError, pick
@@ -36,10 +37,11 @@ def command(
 
     if "://" not in store and not Path(store).is_dir():
         bad_call(f"{store} is not a folder: name the store that 'catalog-assets run' wrote to")
-    line = Line(Settings(store=store))
     try:
+        # The engine set for scenes that say ``auto`` is part of what they are made from; money is not needed.
+        line = Line(load_settings().with_(store=store, budget_usd=Decimal(0)))
         pick(line.store, sku, scene, number, by or getpass.getuser())
-    except PickError as error:
+    except (PickError, SettingsError) as error:
         bad_call(str(error))
     last: Step | None = None
     for stage in (ScenesStage(), QcReportStage(), ListingStage()):

@@ -225,28 +225,46 @@ class Drawer:
         raise EngineError(
             last.kind if last else "unsupported",
             f"No engine drew scene {request.scene} of {request.sku}. {said or 'The chain is empty.'}",
+            cost=_sum(attempts),
         )
 
     def draw_many(
-        self, jobs: Iterable[tuple[SceneRequest, Sequence[str]]], in_flight: int = 32
+        self,
+        jobs: Iterable[tuple[SceneRequest, Sequence[str]]],
+        in_flight: int = 32,
+        *,
+        scene_ceiling: Money | None = None,
     ) -> Iterator[DrawnScene | EngineError]:
         """Draw many scenes with ``in_flight`` requests at once; answers come in the order of ``jobs``.
 
         A scene that could not be drawn comes back as its error; the others are not affected.
+        ``scene_ceiling`` holds for each SKU and scene.
         """
 
         def one(job: tuple[SceneRequest, Sequence[str]]) -> DrawnScene | EngineError:
             try:
-                return self.draw_scene(*job)
+                return self.draw_scene(*job, scene_ceiling=scene_ceiling)
             except EngineError as error:
                 return error
 
         with ThreadPoolExecutor(in_flight, thread_name_prefix="draw") as pool:
             yield from pool.map(one, jobs)
 
-    def compare(self, request: SceneRequest, specs: Sequence[str]) -> list[DrawnScene | EngineError]:
-        """The same scene by several engines at once, for comparison runs; each pays for itself."""
-        return list(self.draw_many([(request, (spec,)) for spec in specs], max(1, len(specs))))
+    def compare(
+        self, asked: Mapping[str, SceneRequest], *, scene_ceiling: Money | None = None
+    ) -> dict[str, DrawnScene | EngineError]:
+        """One scene by several engines at once; each pays for itself, and none stands in for another.
+
+        Args:
+            asked: by engine spec, the scene as this engine is to be asked for it.
+            scene_ceiling: dollars for this SKU and scene, all engines together.
+
+        Returns:
+            By spec: its picture, or why there is none.
+        """
+        jobs = [(request, (spec,)) for spec, request in asked.items()]
+        drawn = self.draw_many(jobs, max(1, len(jobs)), scene_ceiling=scene_ceiling)
+        return dict(zip(asked, drawn, strict=True))
 
     # ---- one engine ------------------------------------------------------------------------------
 
@@ -302,14 +320,11 @@ class Drawer:
         reused: bool,
         why: str,
     ) -> DrawnScene:
-        spent = Money()
-        for tried in attempts:
-            spent += tried.cost
         return DrawnScene(
             image,
             spec,
             "reused" if reused else "drawn",
-            spent,
+            _sum(attempts),
             tuple(attempts),
             _reason(spec, attempts, why),
             candidate.n,
@@ -323,11 +338,14 @@ class Drawer:
         started = time.monotonic()
         image = engine.draw(request)
         attempts.append(Tried(spec, "drawn", seconds=time.monotonic() - started))
-        spent = Money()
-        for tried in attempts:
-            spent += tried.cost
         return DrawnScene(
-            image, spec, "free", spent, tuple(attempts), _reason(spec, attempts, why), prompt=request.prompt
+            image,
+            spec,
+            "free",
+            _sum(attempts),
+            tuple(attempts),
+            _reason(spec, attempts, why),
+            prompt=request.prompt,
         )
 
     def _skip(self, engine: PaidEngine, request: SceneRequest, refused: set[str], free_only: bool) -> str:
@@ -365,6 +383,13 @@ class Drawer:
     def _maker(self, spec: str) -> str:
         engine = self.engine(spec)
         return engine.model.maker if isinstance(engine, PaidEngine) else spec
+
+
+def _sum(attempts: Sequence[Tried]) -> Money:
+    spent = Money()
+    for tried in attempts:
+        spent += tried.cost
+    return spent
 
 
 def _text(error: EngineError) -> str:

@@ -52,18 +52,18 @@ def pick(store: Store, sku: str, scene: str, number: int, by: str) -> dict[str, 
         PickError: no such scene or candidate, or it cannot be published.
     """
     story = store.read_or_none(f"scenes/{sku}/{scene}.json")
-    if story is None:
-        known = sorted({n.rsplit("/", 1)[1].rsplit(".", 1)[0] for n in store.listing(f"scenes/{sku}")})
-        raise PickError(
-            f"{sku} has no scene {scene!r}"
-            + (f"; it has {', '.join(known)}" if known else " and no other one")
-        )
     data = store.read_or_none(_round_name(sku, scene, number))
     numbers = sorted(
         int(n.rsplit("/", 1)[1].split(".", 1)[0])
         for n in store.listing(f"candidates/{sku}/{scene}")
         if n.endswith(".round.json")
     )
+    if story is None and not numbers:
+        known = sorted({n.rsplit("/", 1)[1].rsplit(".", 1)[0] for n in store.listing(f"scenes/{sku}")})
+        raise PickError(
+            f"{sku} has no scene {scene!r}"
+            + (f"; it has {', '.join(known)}" if known else " and no other one")
+        )
     if data is None:
         listed = ", ".join(map(str, numbers)) or "none"
         raise PickError(f"scene {scene!r} of {sku} has no judged candidate {number}; there are: {listed}")
@@ -71,7 +71,10 @@ def pick(store: Store, sku: str, scene: str, number: int, by: str) -> dict[str, 
     if not kept["usable"]:
         why = "; ".join(f["message"] for f in kept["findings"]) or "its product could not be locked"
         raise PickError(f"candidate {number} cannot be published: {why}")
-    made_from = json.loads(story)["made_from"]
+    # A compared candidate says itself what it was made for: its scene may not have been drawn yet.
+    made_from = kept.get("made_from") or json.loads(story or b"{}").get("made_from")
+    if made_from is None:
+        raise PickError(f"scene {scene!r} of {sku} is not in the store any more: run its scenes first")
     chosen = {
         "candidate": number,
         "by": by,
@@ -99,6 +102,28 @@ def keep_rounds(store: Store, request: SceneRequest, closed: Closed) -> Closed:
         text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
         store.write(_round_name(request.sku, request.scene, one.drawn.candidate), text.encode())
     return told
+
+
+def keep_compared(store: Store, request: SceneRequest, one: Round, made_from: str) -> Round:
+    """Write a picture that was drawn for comparison down as one that can be picked; nothing is chosen by it.
+
+    Args:
+        store: where the candidates are.
+        request: the scene as it was asked for.
+        one: the picture and what was found.
+        made_from: the inputs of the scene it was drawn for.
+    """
+    kept = _keep(store, request, one)
+    assert kept.drawn.candidate is not None
+    name = _round_name(request.sku, request.scene, kept.drawn.candidate)
+    before = json.loads(store.read_or_none(name) or b"{}")
+    document = {
+        **kept.to_json(None, chosen=bool(before.get("chosen"))),
+        "usable": kept.judged.image is not None,
+        "made_from": made_from,
+    }
+    store.write(name, json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).encode())
+    return kept
 
 
 def _keep(store: Store, request: SceneRequest, one: Round) -> Round:

@@ -82,11 +82,12 @@ class ScenesStage(Stage):
 
     def _print(self, line: Line, sku: str, item: Item, shot: Shot, picks: Picks) -> str:
         """What the scene is made from, and the candidate a person has picked for it."""
-        made_from = self._made_from(line, sku, item, shot)
+        made_from = self.made_from(line, sku, item, shot)
         number = picked(picks, shot.name, made_from)
         return made_from if number is None else fingerprint(made_from=made_from, picked=number)
 
-    def _made_from(self, line: Line, sku: str, item: Item, shot: Shot) -> str:
+    def made_from(self, line: Line, sku: str, item: Item, shot: Shot) -> str:
+        """Fingerprint of everything a scene depends on but a person's pick."""
         template = shot.template
         return fingerprint(
             version=self.version,
@@ -157,7 +158,7 @@ class ScenesStage(Stage):
             views.let_go()
         anchor = anchor_for(line.store, sku, item.collection, shot.template.name) if paid else None
         attempts = SceneAttempts(line, item, shot.template, request, chosen, anchor)
-        made_from = self._made_from(line, sku, item, shot)
+        made_from = self.made_from(line, sku, item, shot)
         try:
             closed = _closed(line, attempts, paid, picked(picks, shot.name, made_from))
         except StillRunningError as waiting:

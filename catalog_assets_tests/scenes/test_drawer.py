@@ -208,11 +208,11 @@ def test_the_ceiling_of_a_scene_stops_its_rounds(tmp_path: Path):
 def test_two_engines_can_be_compared_on_one_scene(tmp_path: Path):
     with OpenAIDouble() as openai, GoogleDouble() as google:
         env = environment("openai", openai.url, openai.key) | environment("google", google.url, google.key)
-        both = drawer(tmp_path, env).compare(request(), (SPECS["openai"], SPECS["google"]))
-        assert [one.engine for one in both if isinstance(one, DrawnScene)] == [
-            SPECS["openai"],
-            SPECS["google"],
-        ]
+        asked = {SPECS["openai"]: request(), SPECS["google"]: request()}
+        both = drawer(tmp_path, env).compare(asked)
+        assert list(both) == list(asked)
+        assert [one.engine for one in both.values() if isinstance(one, DrawnScene)] == list(asked)
+        assert (len(openai.bill), len(google.bill)) == (1, 1)
 
 
 def test_a_queue_that_never_ends_is_counted_and_fetched_by_a_later_run(tmp_path: Path):
