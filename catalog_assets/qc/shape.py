@@ -26,6 +26,9 @@ from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 500
+_EXPLAINED = 9.0
+"""ΔE*ab over 3×3 pixels that a scene's light, shading and grain explain. Where product and ground differ by little
+more than that (a cream label before a cream wall), a shade could pass for the ground; it is no missing part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ def silhouette(case: Case) -> list[Finding]:
             )
         ]
     strong = pair.alpha > 0.3
-    missing = strong & there.known & (there.share < 0.4)
+    missing = (
+        strong & there.known & (there.share < 0.4) & (_unlike(pair.lab_picture, there.wanted) > _EXPLAINED)
+    )
     # Pixels on the outline follow half-pixel differences in resampling.
     rim = _rim(pair)
     gone = missing & ~(rim & (pair.alpha < 0.9) & ~_thin(pair))
@@ -118,6 +123,12 @@ def silhouette(case: Case) -> list[Finding]:
             )
         )
     return [case.judged("silhouette", readings)]
+
+
+def _unlike(lab: Floats, other: Floats) -> Floats:
+    """ΔE*ab between two (h, w, 3) CIE Lab pictures, root mean square over 3×3 pixels."""
+    squares = cv2.boxFilter(((lab - other) ** 2).sum(axis=2), -1, (3, 3))
+    return np.sqrt(np.maximum(squares, 0.0)).astype(np.float32)
 
 
 def _rim(pair: AlignedPair) -> Mask:
