@@ -225,11 +225,14 @@ class BucketWatch(Watch):
         end = bisect_right(self._names, last) if last else len(self._names)
         changed = {name: file for name, file in found.items() if self._files.get(name) != file}
         removed = {name for name in self._names[start:end] if name not in found}
-        self._after, self._started = last, True
+        self._after = last
+        # A first look that could not be acted on is taken whole again, not page by page.
+        self._started = self._started or not (changed or removed)
         return Changes(changed, removed)
 
     def accept(self, changes: Changes) -> None:
         """These changes have been acted on."""
+        self._started = True
         self._files.update(changes.changed)
         for name in changes.removed:
             self._files.pop(name, None)

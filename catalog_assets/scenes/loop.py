@@ -167,7 +167,9 @@ def close_loop(
         drawn = attempts.draw(step, before, variation)
         judged = attempts.judge(drawn, step)
         fell_back = drawn.outcome == "free" and step.move != "first"
-        one = Round(len(made) + 1, step, drawn, judged, judged.score(fallback=fell_back), variation)
+        # A start may be a later round itself; numbers name what was asked and must not meet again.
+        number = max((r.number for r in made), default=0) + 1
+        one = Round(number, step, drawn, judged, judged.score(fallback=fell_back), variation)
         made.append(one)
         return one
 

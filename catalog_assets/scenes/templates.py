@@ -314,6 +314,7 @@ def load_templates(text: str, source: str) -> list[SceneTemplate]:
     if not isinstance(listed, list) or not listed:
         raise TemplateError(f"{source}: needs a list under 'scenes:', one entry per scene")
     templates: list[SceneTemplate] = []
+    taken: set[str] = set()
     for number, values in enumerate(listed, start=1):
         if not isinstance(values, dict):
             raise TemplateError(f"{source}: scene {number} is not a set of keys: write it as '- name: …'")
@@ -324,12 +325,24 @@ def load_templates(text: str, source: str) -> list[SceneTemplate]:
             template = SceneTemplate.model_validate(values)
         except ValidationError as error:
             raise TemplateError(f"{source}: scene {name!r}, {_first(error)}") from None
-        if any(other.name == template.name for other in templates):
+        names = picture_names(template)
+        if taken & names.keys():
             raise TemplateError(
-                f"{source}: scene {name!r} occurs twice: names must differ, they are file names"
+                f"{source}: scene {name!r} occurs twice: names must differ, they are file names, and each "
+                "further ratio adds its own ('counter-4x5')"
             )
+        taken |= names.keys()
         templates.append(template)
     return templates
+
+
+def picture_names(template: SceneTemplate) -> dict[str, tuple[int, int]]:
+    """Width and height by picture name; the first ratio of a template bears the scene's own name."""
+    sizes = template.all_sizes().items()
+    return {
+        template.name if number == 0 else f"{template.name}-{aspect.replace(':', 'x')}": size
+        for number, (aspect, size) in enumerate(sizes)
+    }
 
 
 def _first(error: ValidationError) -> str:

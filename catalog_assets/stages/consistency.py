@@ -80,7 +80,10 @@ def note(
 
 def write_consistency(line: Line) -> Consistency:
     """Compare every picture that has a report, and write ``consistency/report.json``."""
-    records = (line.manifest.get("qc_report", sku) for sku in line.manifest.skus("qc_report"))
+    snapshot = line.snapshots.load(line.snapshots.current_number())
+    here = set(snapshot.skus) if snapshot else set(line.manifest.skus("qc_report"))
+    # A retired SKU is no neighbour any more, and a renamed one would look like itself.
+    records = (line.manifest.get("qc_report", sku) for sku in line.manifest.skus("qc_report") if sku in here)
     facts, looks = _noted(record for record in records if record and record.outcome != "failed")
     found = outliers(facts)
     limit = line.house.brand.limits.duplicate_bits

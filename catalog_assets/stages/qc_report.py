@@ -45,6 +45,8 @@ class Subject:
     pose: Any = None
     fill_at_scale: float | None = None
     template: str = ""
+    proved: bool = True
+    """False where a certificate was written and had no pixel to compare."""
 
 
 class QcReportStage(Stage):
@@ -61,6 +63,7 @@ class QcReportStage(Stage):
         approval = approval_of(line.store, sku, pictures)
         return {
             "pictures": pictures,
+            "unproved": [subject.name for subject in subjects(line, sku) if not subject.proved],
             "photos": finished(line, "raw_photo", sku).files,
             "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
             "limits": brand.limits.model_dump(mode="json"),
@@ -250,6 +253,7 @@ def _scenes(line: Line, sku: str) -> Iterator[Subject]:
             transform=facts.get("transform"),
             digital_source_type=facts["digital_source_type"],
             template=facts.get("template", name),
+            proved=facts.get("proved", True),
         )
 
 
@@ -326,7 +330,11 @@ def _human_review(line: Line, sku: str, findings: list[Finding]) -> Finding:
     """Whether a person's decision is waiting; an approval holds for exactly these pictures."""
     approval = approval_of(line.store, sku, picture_hashes(line, sku))
     # A picture whose product a model drew has no certificate: a person must look, whatever was measured.
-    redrawn = any(subject.kind == "scene" and not subject.transform for subject in subjects(line, sku))
+    # Nor does a certificate prove anything where no pixel of the product is opaque, clear glass for one.
+    redrawn = any(
+        subject.kind == "scene" and not (subject.transform and subject.proved)
+        for subject in subjects(line, sku)
+    )
     waiting = approval is None and (redrawn or verdict_of(findings) == "review")
     return Finding(
         rule="human_review",

@@ -21,7 +21,7 @@ from catalog_assets.scenes.paid import StillRunningError
 from catalog_assets.scenes.prompts import compose, prompt_version, words_of
 from catalog_assets.scenes.routing import STUDIO, most_in_flight, own_name
 from catalog_assets.scenes.steps import Step
-from catalog_assets.scenes.templates import SceneTemplate
+from catalog_assets.scenes.templates import SceneTemplate, picture_names
 from catalog_assets.stages.anchors import anchor_for, set_anchor
 from catalog_assets.stages.asking import engine_name, is_stopgap, may_be_asked, route_of
 from catalog_assets.stages.attempts import SceneAttempts, run_plan
@@ -49,10 +49,9 @@ class Shot:
 
 
 def shots_of(line: Line, item: Item) -> Iterator[Shot]:
-    """Every scene picture a SKU gets; the first ratio of a template bears the scene's own name."""
+    """Every scene picture a SKU gets."""
     for template in line.house.templates_for(item.category, item.material):
-        for number, (aspect, (width, height)) in enumerate(template.all_sizes().items()):
-            name = template.name if number == 0 else f"{template.name}-{aspect.replace(':', 'x')}"
+        for name, (width, height) in picture_names(template).items():
             yield Shot(name, template, width, height)
 
 
@@ -100,6 +99,8 @@ class ScenesStage(Stage):
             wording=prompt_version() if engine_name(line, template) != STUDIO else None,
             engine=engine_name(line, template),
             size=[item.height_mm, item.width_mm, item.depth_mm],
+            # Words of the title tell pose and usual size, also where the prompt leaves them out.
+            title=item.title,
             category=item.category,
             material=item.material,
             colour_delta_e=line.house.brand.limits.colour_delta_e,
@@ -129,10 +130,9 @@ class ScenesStage(Stage):
         names = scene_files(sku, shot.name)
         if story is None or story.get("fingerprint") != print_:
             return False
-        if story.get("stopgap"):
-            made.again = may_be_asked(line, engine_name(line, shot.template))
-            if made.again:
-                return False
+        if story.get("stopgap") and may_be_asked(line, engine_name(line, shot.template)):
+            made.again = True
+            return False
         data = [line.store.read_or_none(name) for name in names]
         if any(d is None for d in data) or sha256(data[0] or b"") != story["image_sha256"]:
             return False
@@ -339,6 +339,7 @@ def read_story(line: Line, sku: str, scene: str) -> dict[str, Any] | None:
 def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("engine", "model", "view", "cost_usd", "lock", "digital_source_type", "image_sha256")
     more = {key: story[key] for key in ("cutout_sha256", "transform", "template")}
+    more["proved"] = bool((story["certificate"] or {}).get("mask_px"))
     wanted = (story.get("routing") or {}).get("chain") or [STUDIO]
     drew = f"{story['engine']}/{story['model']}".rstrip("/")
     return {

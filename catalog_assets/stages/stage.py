@@ -124,9 +124,12 @@ def _print(stage: Stage, line: Line, sku: str) -> str:
 def _perform(stage: Stage, line: Line, sku: str) -> Step:
     started = time.perf_counter()
     print_ = ""
+    known = line.manifest.get(stage.name, sku)
+    if known is not None and known.outcome != "failed" and line.entry(sku) is None:
+        # Retired: without its row its pictures would be made anew as something else. They stay as they are.
+        return Step(known, unchanged=True)
     try:
         print_ = _print(stage, line, sku)
-        known = line.manifest.get(stage.name, sku)
         if known and known.fingerprint == print_ and known.outcome != "failed" and _all_there(line, known):
             return Step(known, unchanged=True)
         made = stage.make(line, sku)

@@ -72,6 +72,7 @@ def test_any_sensible_ratio_is_given_about_two_and_a_half_megapixels(ratio: floa
         ("scenes: [{name: a, plate: p, size: big}]", "2048x2048"),
         ("scenes: [{name: a, plate: p, aspect: '9'}]", "4:5"),
         ("scenes: [{name: a, plate: p}, {name: a, plate: q}]", "twice"),
+        ('scenes: [{name: a, plate: p, aspects: ["1:1", "4:5"]}, {name: a-4x5, plate: q}]', "twice"),
         ("scenes: [{name: a, prompt: 'a {titel}'}]", "{titel}"),
         ("scenes: []", "needs a list"),
         ("scenes: [", "not valid YAML"),
