@@ -21,6 +21,8 @@ from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, sku
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.scenes.routing import check_engine
 from catalog_assets.settings import Settings
+from catalog_assets.stages import consistency, insights
+from catalog_assets.stages.coverage import is_covered
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Stage, Step
 from catalog_assets.stages.stream import Stream, Tell, survey
@@ -132,6 +134,9 @@ class LineRun:
         with _instance() as instance:
             unseen = self._unseen(instance)
             if not todo and not any(unseen.values()):
+                # A run that was stopped short, a pick or a removed row leave only these behind.
+                if self.last_stage == STAGE_NAMES[-1] and not self._summed_up(known):
+                    self._materialize([assets.insights, assets.consistency], instance)
                 return
             instance.add_dynamic_partitions(self.settings.catalogue, self.skus)
             self._materialize([assets.catalog, assets.brand], instance)
@@ -156,6 +161,13 @@ class LineRun:
             for step in done:
                 note(step.record.stage, step)
         return known
+
+    def _summed_up(self, known: Mapping[str, Sequence[Step]]) -> bool:
+        """Whether insights and consistency were made from these records and this snapshot."""
+        records = [step.record for done in known.values() for step in done]
+        return all(
+            is_covered(self.line, report.FOLDER, report.STAGES, records) for report in (insights, consistency)
+        )
 
     def _unseen(self, instance: dg.DagsterInstance) -> dict[str, set[str]]:
         """By stage, the SKUs whose materialization a lasting instance has not heard of; its UI should show them."""

@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from catalog_assets.qc.consistency import Outlier, PictureFacts, outliers, picture_facts
 from catalog_assets.qc.duplicate import Look, duplicate_finding, look_of, near_duplicates
 from catalog_assets.qc.findings import Finding, PictureReport
+from catalog_assets.stages.coverage import write_coverage
 from catalog_assets.stages.line import Line
 from catalog_assets.storage.manifest import Record
 
-REPORT = "consistency/report.json"
+FOLDER = "consistency"
+REPORT = f"{FOLDER}/report.json"
+STAGES = ("qc_report",)
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,13 @@ def note(
 
 def write_consistency(line: Line) -> Consistency:
     """Compare every picture that has a report, and write ``consistency/report.json``."""
-    snapshot = line.snapshots.load(line.snapshots.current_number())
-    here = set(snapshot.skus) if snapshot else set(line.manifest.skus("qc_report"))
+    number = line.snapshots.current_number()
+    snapshot = line.snapshots.load(number)
+    found_records = (line.manifest.get(stage, sku) for stage in STAGES for sku in line.manifest.skus(stage))
+    records = [record for record in found_records if record]
     # A retired SKU is no neighbour any more, and a renamed one would look like itself.
-    records = (line.manifest.get("qc_report", sku) for sku in line.manifest.skus("qc_report") if sku in here)
-    facts, looks = _noted(record for record in records if record and record.outcome != "failed")
+    here = set(snapshot.skus) if snapshot else {record.sku for record in records}
+    facts, looks = _noted(r for r in records if r.outcome != "failed" and r.sku in here)
     found = outliers(facts)
     limit = line.house.brand.limits.duplicate_bits
     duplicates = _duplicates(looks, limit)
@@ -94,6 +99,7 @@ def write_consistency(line: Line) -> Consistency:
         "duplicates": [finding.to_json() for finding in duplicates],
     }
     line.store.write(REPORT, json.dumps(document, ensure_ascii=False, indent=1).encode())
+    write_coverage(line, FOLDER, number, records)
     collections = {fact.collection for fact in facts}
     return Consistency(len(facts), len(collections), found, duplicates, _markdown(found, duplicates))
 

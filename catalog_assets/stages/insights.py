@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from catalog_assets.insights import summarise
 from catalog_assets.scenes.measured import count_passes, write_pass_rates
+from catalog_assets.stages.coverage import write_coverage
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.qc_report import read_report
 
 STAGES = ("raw_photo", "cutout", "packshot", "scenes", "qc_report", "listing")
+FOLDER = "insights"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Insights:
 
 def write_insights(line: Line) -> Insights:
     """Read every record and report in the store, and write ``insights/``."""
+    snapshot = line.snapshots.current_number()
     records = [
         record
         for stage in STAGES
@@ -45,6 +48,7 @@ def write_insights(line: Line) -> Insights:
     plot = "insights/pass_rate.png" if found.plot_png else None
     if plot:
         line.store.write(plot, found.plot_png)
+    write_coverage(line, FOLDER, snapshot, records)
     last = {record.sku: record for record in records}
     failed = {record.sku for record in records if record.outcome == "failed"}
     listing = [record for record in records if record.stage == "listing" and record.sku not in failed]

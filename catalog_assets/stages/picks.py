@@ -7,7 +7,7 @@ change, the choice no longer speaks of these pictures and is ignored.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -45,11 +45,22 @@ def picked(picks: Picks, scene: str, made_from: str) -> int | None:
     return int(found["candidate"]) if found and found["made_from"] == made_from else None
 
 
-def pick(store: Store, sku: str, scene: str, number: int, by: str) -> dict[str, Any]:
+def pick(
+    store: Store, sku: str, scene: str, number: int, by: str, now: Callable[[], Mapping[str, str]]
+) -> dict[str, Any]:
     """Choose a candidate; the ``scenes`` stage then uses it.
 
+    Args:
+        store: where scenes and candidates are.
+        sku: the SKU.
+        scene: the scene's name.
+        number: the candidate's number.
+        by: who chose.
+        now: by scene, what the SKU's scenes would be made from if they were made now.
+
     Raises:
-        PickError: no such scene or candidate, or it cannot be published.
+        PickError: no such scene or candidate, it cannot be published, or a scene of the SKU would be made from
+            other inputs now, so that the choice would be ignored or that scene redrawn.
     """
     story = store.read_or_none(f"scenes/{sku}/{scene}.json")
     data = store.read_or_none(_round_name(sku, scene, number))
@@ -75,6 +86,7 @@ def pick(store: Store, sku: str, scene: str, number: int, by: str) -> dict[str, 
     made_from = kept.get("made_from") or json.loads(story or b"{}").get("made_from")
     if made_from is None:
         raise PickError(f"scene {scene!r} of {sku} is not in the store any more: run its scenes first")
+    _check_inputs(store, sku, scene, number, made_from, now())
     chosen = {
         "candidate": number,
         "by": by,
@@ -84,6 +96,27 @@ def pick(store: Store, sku: str, scene: str, number: int, by: str) -> dict[str, 
     document = {**read_picks(store, sku), scene: chosen}
     store.write(_name(sku), json.dumps(document, ensure_ascii=False, indent=1).encode(), durable=True)
     return chosen
+
+
+def _check_inputs(
+    store: Store, sku: str, scene: str, number: int, made_from: str, now: Mapping[str, str]
+) -> None:
+    """The stage that follows takes up all scenes of the SKU: each must still be made from what it was made from."""
+    for name in (scene, *(other for other in now if other != scene)):
+        story = store.read_or_none(f"scenes/{sku}/{name}.json")
+        drawn_from = json.loads(story).get("made_from") if story else None
+        was = made_from if name == scene else drawn_from
+        if was is None or was == now.get(name):
+            continue
+        if name == scene and drawn_from == now.get(name):
+            raise PickError(
+                f"candidate {number} was compared when scene {scene!r} was made from other inputs (engine, template "
+                "or photo): compare again, with CATALOG_ENGINE set to the engine of the run"
+            )
+        raise PickError(
+            f"scene {name!r} of {sku} would now be made from other inputs (engine, template or photo): give the "
+            "--engine of the run, or run its scenes first"
+        )
 
 
 def keep_rounds(store: Store, request: SceneRequest, closed: Closed) -> Closed:

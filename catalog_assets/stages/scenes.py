@@ -269,6 +269,16 @@ def _closed(line: Line, attempts: SceneAttempts, paid: bool, number: int | None)
     return keep_rounds(line.store, attempts.base, closed)
 
 
+def made_from_now(line: Line, sku: str) -> dict[str, str]:
+    """By scene, the fingerprint of what it would be made from with the settings and the inputs there are now.
+
+    Raises:
+        SkuFailed: the SKU is not in the inventory any more, or has no cutout yet.
+    """
+    stage, item = ScenesStage(), item_of(line, sku)
+    return {shot.name: stage.made_from(line, sku, item, shot) for shot in shots_of(line, item)}
+
+
 def prompt_of(template: SceneTemplate, item: Item) -> str:
     """The template's prompt in the engine's full wording, with the catalogue's words filled in."""
     return compose(template.prompt, words_of(item), template.lock).text

@@ -43,6 +43,12 @@ scenes:
     size: 832x832
     quality: low
 """
+TWO = """
+scenes:
+  - {name: usual, engine: auto, prompt: "{title} on a table", lock: free, rounds: 1, size: 832x832, quality: low}
+  - {name: named, engine: openai/gpt-image-2.5-flare, prompt: "{title} in a hand", lock: free, rounds: 1,
+     size: 832x832, quality: low}
+"""
 STAGES: tuple[type[Stage], ...] = (PackshotStage, ScenesStage, QcReportStage, ListingStage)
 
 
@@ -129,3 +135,47 @@ def test_what_a_model_drew_freely_waits_for_a_person_whatever_was_measured(
     perform(QcReportStage(), line, "A1")
     assert perform(ListingStage(), line, "A1").outcome == "done"
     assert len(drawing.bill) == 1
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_pick_that_would_not_hold_changes_nothing_and_the_engine_of_the_run_makes_it_hold(
+    tmp_path: Path, drawing: OpenAIDouble
+):
+    out, engine = tmp_path / "out", "openai/gpt-image-2.5-flare"
+    line = photographed(Store(tmp_path / "in"), Store(out), ["A1"], TWO, budget_usd=5, engine=engine)
+    for stage in STAGES:
+        assert perform(stage(), line, "A1").outcome != "failed"
+    before, bill = stored(out), len(drawing.bill)
+
+    # The settings say studio for ``auto``: one scene would lose its picture whichever of the two is picked.
+    for scene in ("usual", "named"):
+        refused = pick(str(out), "A1", scene, "1")
+        said = " ".join(refused.output.split())
+        assert refused.exit_code == 2, said
+        assert "scene 'usual' of A1 would now be made from other inputs" in said
+        assert "give the --engine of the run, or run its scenes first" in said
+    assert pick(str(out), "A1", "usual", "1", "--engine", "openai/none").exit_code == 2
+    assert stored(out) == before
+
+    done = pick(str(out), "A1", "named", "1", "--engine", engine)
+    assert done.exit_code in (0, 1), done.output
+    assert "candidate 1 is now the picture of named" in " ".join(done.output.split())
+    assert story(line, "named")["ended"] == "candidate 1 was picked"
+    assert story(line, "usual")["image_sha256"] == json.loads(before["scenes/A1/usual.json"])["image_sha256"]
+    assert len(drawing.bill) == bill
+
+
+def test_a_candidate_compared_for_other_inputs_cannot_be_picked(tmp_path: Path):
+    line = photographed(Store(tmp_path / "in"), Store(tmp_path / "out"), ["A1"], STUDIO)
+    perform(ScenesStage(), line, "A1")
+    name = "candidates/A1/shelf/1.round.json"
+    old = {**json.loads(line.store.read(name)), "made_from": "an older template"}
+    line.store.write(name, json.dumps(old).encode())
+    before = stored(tmp_path / "out")
+    refused = pick(str(tmp_path / "out"), "A1", "shelf", "1")
+    assert refused.exit_code == 2
+    assert "compare again" in " ".join(refused.output.split())
+    assert stored(tmp_path / "out") == before

@@ -1,6 +1,7 @@
 """What Dagster is told about a batch, with stages that need no picture."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog_assets.definitions import build_defs
+from catalog_assets.orchestration import assets
 from catalog_assets.orchestration.batch import report, run_batch, streamed
 from catalog_assets.orchestration.checks import CHECKS
 from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, stretches
+from catalog_assets.orchestration.run_line import STAGE_NAMES, LineRun
 from catalog_assets.qc.findings import CHECK_OF_RULE
 from catalog_assets.settings import Settings
 from catalog_assets.stages.line import Line
@@ -220,6 +223,74 @@ def test_a_survey_ends_at_the_first_stage_with_work(line: Line):
     assert [step.unchanged for step in survey(line, stages, "S0")] == [True, True]
     stages[0].value = "b"
     assert survey(line, stages, "S0") == []
+
+
+class Named(Echo):
+    """Stands for a stage of the line; as ``qc_report`` it leaves a report."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
+        return {"value": self.value}
+
+    def make(self, line: Line, sku: str) -> Made:
+        made = Made(metadata={"verdict": "pass"})
+        report = json.dumps({"sku": sku, "verdict": "pass", "findings": []})
+        self.put(line, made, f"{self.name}/{sku}.json", report.encode())
+        return made
+
+
+def test_a_run_with_nothing_to_do_sums_up_what_others_left_and_only_that(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+):
+    stages = tuple(Named(name) for name in STAGE_NAMES)
+    monkeypatch.setattr(assets, "STAGES", stages)
+    started: list[set[str]] = []
+    materialize = LineRun._materialize
+
+    def spied(self: LineRun, selection: Sequence[dg.AssetsDefinition], *more: Any) -> None:
+        started.append({asset.key.to_user_string() for asset in selection})
+        materialize(self, selection, *more)
+
+    monkeypatch.setattr(LineRun, "_materialize", spied)
+
+    def run(*wanted: str) -> list[set[str]]:
+        started.clear()
+        found = LineRun(line.settings, wanted)
+        found.plan()
+        found.go()
+        assert all(result.unchanged for result in found.results().values())
+        return list(started)
+
+    def insights() -> str:
+        return line.store.read("insights/insights.md").decode()
+
+    both = [{"insights", "consistency"}]
+    line.publish_catalogue()
+    for sku in SKUS:
+        for stage in stages:
+            perform(stage, line, sku)
+    # As a run leaves it that was killed after its last listing.
+    assert run() == both
+    assert "8 SKUs" in insights()
+    assert run() == []
+    assert run("S1") == []
+
+    # As a pick leaves it, which reports and lists by itself.
+    for stage in stages[-2:]:
+        stage.inputs = lambda line, sku: {"value": "b" if sku == "S1" else "a"}  # type: ignore[method-assign]
+        perform(stage, line, "S1")
+    assert run("S2") == []
+    assert run("S1") == both
+    assert run() == []
+    line.store.delete("consistency/made_from.json")
+    assert run() == both
+
+    (Path(line.settings.inventory) / "photos" / "S0.jpg").unlink()
+    assert run() == both
+    assert run() == []
 
 
 def test_every_rule_reports_to_a_check_a_person_would_name():
