@@ -215,9 +215,10 @@ class LineRun:
 
     @property
     def cost_usd(self) -> float:
-        """What this run paid for; scenes that were already there cost nothing again."""
-        drawn = (steps["scenes"] for steps in self.steps.values() if "scenes" in steps)
-        return sum(float(step.record.metadata.get("spent_usd", 0)) for step in drawn if not step.unchanged)
+        """What this run paid for by the ledger, for SKUs that failed as well; what was there cost nothing again."""
+        if "drawer" not in self.line.__dict__:  # nothing was drawn
+            return 0.0
+        return float(self.line.drawer.purchases.budget.spent().usd)
 
     def _broken_before(self, number: int, sku: str) -> bool:
         steps = self.steps.get(sku, {})

@@ -184,6 +184,14 @@ class Budget:
                 return
         raise verdict
 
+    def spent(self) -> Money:
+        """What this run's attempts have cost as the ledger has it now; unsettled ones count as reserved."""
+        with self._decide:
+            days = sorted(self._days)
+        run = digest(self.run)
+        found = [s for day in days for s in self.ledger.standings(day).values() if s.run == run]
+        return from_micro(sum(s.micro for s in found))
+
     def done(self, intent_id: str) -> None:
         """Forget an announcement of this process: the ledger knows how it ended."""
         with self._decide:

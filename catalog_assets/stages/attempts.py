@@ -143,8 +143,8 @@ class SceneAttempts:
                 Reference("canvas", canvas.png, sha256(canvas.png)),
                 Reference("product", data, sha256(data)),
             )
-            takes_mask = all(s == STUDIO or model_table().find(s)[1].mask for s in self.route.chain)
-            request = replace(request, references=references, mask=canvas.mask if takes_mask else None)
+            # The mask is for whoever takes one; who else is in the chain must not change what is asked.
+            request = replace(request, references=references, mask=canvas.mask)
         if self.anchor is not None and self._edits(self.route.chain[0]):
             request = self.anchor.on(request, anchor_line(len(request.references) + 1))
         if variation:

@@ -18,8 +18,9 @@ from catalog_assets.scenes.routing import STUDIO, own_name
 from catalog_assets.stages.anchors import anchor_for, read_anchor
 from catalog_assets.stages.asking import route_of
 from catalog_assets.stages.attempts import SceneAttempts
-from catalog_assets.stages.cutout import item_of
+from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.picks import read_picks
 from catalog_assets.stages.scenes import ScenesStage, request_for, shots_of, views_of
 from catalog_assets.stages.stage import SkuFailed, unchanged
 
@@ -77,10 +78,15 @@ def _open(line: Line, spec: str, done: Batched) -> OpenAIBatches:
 
 
 def _requests(line: Line, sku: str, done: Batched) -> Iterator[tuple[str, Decimal | None, SceneRequest]]:
-    item = item_of(line, sku)
+    item, stage, picks = item_of(line, sku), ScenesStage(), read_picks(line.store, sku)
     for shot in shots_of(line, item):
         name = f"{sku}/{shot.name}"
         try:
+            if not cutout_views(line, sku):
+                done.left_out[name] = "there is no cutout to make scenes from"
+                continue
+            if stage.asks_nobody(line, sku, item, shot, picks):
+                continue
             request = request_for(line, sku, item, shot, views_of(line, sku, item))
             chosen = route_of(line, item, shot.template, request)
             why = _unfit(chosen.chain[0], shot.template.drafts)
@@ -96,7 +102,8 @@ def _requests(line: Line, sku: str, done: Batched) -> Iterator[tuple[str, Decima
                 continue
             anchor = anchor_for(line.store, sku, item.collection, shot.template.name)
             attempts = SceneAttempts(line, item, shot.template, request, chosen, anchor)
-            for variation in range(shot.template.variations):
+            # A plan begins with one picture, whatever the variations.
+            for variation in range(1 if shot.template.plan else shot.template.variations):
                 yield (
                     chosen.chain[0],
                     attempts.ceiling.usd if attempts.ceiling else None,

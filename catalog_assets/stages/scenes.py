@@ -124,6 +124,13 @@ class ScenesStage(Stage):
             self._draw(line, sku, item, shot, views, print_, picks, made)
         return made
 
+    def asks_nobody(self, line: Line, sku: str, item: Item, shot: Shot, picks: Picks) -> bool:
+        """Whether a scene is there and stays, or a person's pick is used for it."""
+        if picked(picks, shot.name, self.made_from(line, sku, item, shot)) is not None:
+            return True
+        print_ = self._print(line, sku, item, shot, picks)
+        return self._keep(line, sku, shot, print_, Made(metadata={"scenes": {}}))
+
     def _keep(self, line: Line, sku: str, shot: Shot, print_: str, made: Made) -> bool:
         """Reuse a scene that was made from the same inputs, file by file."""
         story = read_story(line, sku, shot.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from decimal import Decimal
@@ -26,6 +27,7 @@ from catalog_assets_tests.scenes.buying import (
     drawer,
     environment,
     maker,
+    product_png,
     quick_limiters,
     request,
     spent,
@@ -173,6 +175,21 @@ def test_transient_errors_are_repeated_and_then_the_next_engine_is_asked(tmp_pat
         assert drawn.engine == SPECS["google"]
         assert len(openai.calls) == 4
         assert "answered 500" in drawn.reason
+
+
+def test_a_mask_goes_only_to_those_who_take_one(tmp_path: Path):
+    with OpenAIDouble(plan=once("server_error", 99)) as openai, GoogleDouble() as google:
+        env = environment("openai", openai.url, openai.key) | environment("google", google.url, google.key)
+        asked = request(mask=product_png())
+        drawn = drawer(tmp_path, env).draw_scene(asked, chain("openai", SPECS["google"]))
+        assert drawn.engine == SPECS["google"]
+        masks = {
+            json.loads(path.read_text())["engine"]: json.loads(path.read_text())["request"]["mask"]
+            for path in (tmp_path / "candidates/A/counter").glob("*.json")
+        }
+        assert [bool(masks[engine]) for engine in sorted(masks)] == [False, True]
+        again = drawer(tmp_path, env, run="2").draw_scene(request(), (SPECS["google"], "studio"))
+        assert (again.outcome, len(google.bill)) == ("reused", 1)
 
 
 def test_an_ended_model_in_the_chain_is_passed_over_with_its_successor_named(tmp_path: Path):

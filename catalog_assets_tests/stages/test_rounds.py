@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalog_assets.orchestration.run_line import LineRun
 from catalog_assets.scenes.certificate import verify_certificate
 from catalog_assets.scenes.spending import spending
 from catalog_assets.stages import line as line_module
+from catalog_assets.stages.batching import batch_scenes
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.picks import pick
 from catalog_assets.stages.scenes import ScenesStage
 from catalog_assets.stages.stage import Step, perform
+from catalog_assets.storage.manifest import Record
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.doubles.artist import Artist
 from catalog_assets_tests.doubles.openai import OpenAIDouble
@@ -35,6 +39,17 @@ scenes:
     quality: low
     %s
 """
+PLAN = """plan:
+      - {step: base}
+      - {step: lighting, change: "warm evening light from the left"}
+      - {step: background, change: "a linen curtain instead of the wall"}
+      - {step: final check}"""
+SHELF = """rounds: 1
+  - name: shelf
+    engine: openai/gpt-image-2.5-flare
+    prompt: "{title} on a shelf"
+    size: 832x832
+    quality: low"""
 Shop = Callable[..., tuple[Line, OpenAIDouble]]
 
 
@@ -139,12 +154,7 @@ def test_the_scenes_budget_ends_the_rounds(shop: Shop):
 
 
 def test_a_plan_refines_step_by_step_and_goes_on_where_it_stopped(shop: Shop):
-    plan = """plan:
-      - {step: base}
-      - {step: lighting, change: "warm evening light from the left"}
-      - {step: background, change: "a linen curtain instead of the wall"}
-      - {step: final check}"""
-    line, double = shop(lambda _: Flaws(shift=(0.02, 0.0)), plan)
+    line, double = shop(lambda _: Flaws(shift=(0.02, 0.0)), PLAN)
     double.plan = lambda _body, _times: "server_error" if len(double.calls) >= 3 else None
     step = perform(ScenesStage(), line, "A1")
     assert step.outcome == "failed"
@@ -184,3 +194,58 @@ def test_of_several_variations_the_best_is_used_and_all_are_kept(shop: Shop):
     assert told["candidate"] == max(scores, key=lambda n: scores[n]) != 1
     assert len(double.bill) == 3
     assert all(line.store.exists(f"candidates/A1/counter/{n}.round.json") for n in scores)
+
+
+def test_another_engine_in_the_chain_does_not_buy_the_picture_anew(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    line, double = shop(lambda _: Flaws())
+    made(line)
+    assert json.loads(line.store.read("candidates/A1/counter/1.json"))["request"]["mask"]
+    assert story(line)["routing"]["chain"] == ["openai/gpt-image-2.5-flare", "studio"]
+    # With this key an engine that takes no masks joins the chain.
+    monkeypatch.setenv("GOOGLE_API_KEY", "a-key-that-is-never-used")
+    line.store.delete("scenes/A1/counter.jpg")
+    made(line)
+    assert "google/nano-banana-2.1" in story(line)["routing"]["chain"]
+    assert (story(line)["outcome"], len(double.calls)) == ("reused", 1)
+
+
+def test_a_run_tells_what_a_sku_that_failed_has_cost(shop: Shop):
+    line, double = shop(lambda _: Flaws(), PLAN)
+    double.plan = lambda _body, _times: "server_error" if len(double.calls) >= 3 else None
+    run = LineRun(line.settings)
+    assert run.cost_usd == 0
+    step = perform(ScenesStage(), run.line, "A1")
+    run.steps = {"A1": {"scenes": step}}
+    assert step.outcome == "failed"
+    assert run.cost_usd == pytest.approx(float(double.billed))
+    assert len(double.bill) == 2
+
+    later = LineRun(line.settings)
+    double.plan = lambda _body, _times: None
+    assert perform(ScenesStage(), later.line, "A1").outcome == "done"
+    assert len(double.bill) == 3
+    assert later.cost_usd == pytest.approx(float(double.bill[-1].usd)), "only what it bought itself"
+
+
+def test_a_batch_asks_only_for_scenes_that_changed_and_for_none_without_a_cutout(shop: Shop):
+    line, double = shop(lambda _: Flaws(), SHELF, skus=("A1", "A2"))
+    line.manifest.put(Record("A2", "cutout", "", "held", ["nothing to cut out"], metadata={"views": {}}))
+    made(line, "A1")
+    paid = len(double.bill)
+    changed = line.inventory.read("scenes.yaml").replace(b"on a shelf", b"on a high shelf")
+    line.inventory.write("scenes.yaml", changed)
+    line.publish_house()
+    pick(line.store, "A1", "counter", 1, "Mo")
+    done = batch_scenes(line, ["A1", "A2"])
+    assert (done.sent, done.there) == (1, 0)
+    assert done.left_out == dict.fromkeys(
+        ("A2/counter", "A2/shelf"), "there is no cutout to make scenes from"
+    )
+    assert len(double.bill) == paid + 1
+
+
+def test_of_a_plan_only_its_base_goes_into_a_batch(shop: Shop):
+    line, _ = shop(lambda _: Flaws(), f"variations: 3\n    {PLAN}")
+    assert batch_scenes(line, ["A1"]).sent == 1
