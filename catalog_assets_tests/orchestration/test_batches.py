@@ -248,7 +248,7 @@ def test_a_run_with_nothing_to_do_sums_up_what_others_left_and_only_that(
     stages = tuple(Named(name) for name in STAGE_NAMES)
     monkeypatch.setattr(assets, "STAGES", stages)
     started: list[set[str]] = []
-    materialize = LineRun._materialize
+    materialize = LineRun._materialize  # pyright: ignore[reportPrivateUsage]
 
     def spied(self: LineRun, selection: Sequence[dg.AssetsDefinition], *more: Any) -> None:
         started.append({asset.key.to_user_string() for asset in selection})
