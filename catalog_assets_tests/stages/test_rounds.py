@@ -19,7 +19,7 @@ from catalog_assets.stages import line as line_module
 from catalog_assets.stages.batching import batch_scenes
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.picks import pick
-from catalog_assets.stages.scenes import ScenesStage
+from catalog_assets.stages.scenes import ScenesStage, made_from_now
 from catalog_assets.stages.stage import Step, perform
 from catalog_assets.storage.manifest import Record
 from catalog_assets.storage.store import Store
@@ -234,10 +234,10 @@ def test_a_batch_asks_only_for_scenes_that_changed_and_for_none_without_a_cutout
     line.manifest.put(Record("A2", "cutout", "", "held", ["nothing to cut out"], metadata={"views": {}}))
     made(line, "A1")
     paid = len(double.bill)
+    pick(line.store, "A1", "counter", 1, "Mo", lambda: made_from_now(line, "A1"))
     changed = line.inventory.read("scenes.yaml").replace(b"on a shelf", b"on a high shelf")
     line.inventory.write("scenes.yaml", changed)
     line.publish_house()
-    pick(line.store, "A1", "counter", 1, "Mo")
     done = batch_scenes(line, ["A1", "A2"])
     assert (done.sent, done.there) == (1, 0)
     assert done.left_out == dict.fromkeys(
