@@ -59,7 +59,7 @@ def error_of(found: Relocked, picture: Painted) -> float:
         {"shift": (0.2, -0.05)},
         {"scale": 0.88, "rotation_deg": 3.0},
         {"hue": 40.0, "garbled": 0.3},
-        {"stretch": 0.03},
+        {"stretch": 0.06},
     ],
     ids=["as it should be", "moved", "smaller and turned", "other colour and print", "stretched"],
 )
