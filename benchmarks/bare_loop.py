@@ -49,7 +49,7 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
     _write(out / f"{sku}-cutout.png", png)
     cut_sha = sha256(png)
     pictures: list[tuple[str, bytes, np.ndarray, str, object, str]] = []
-    spec = PackshotStage()._plan(brand, item, {"hero": cutout.rgba})["hero"]
+    spec = PackshotStage()._plan(line, item, {"hero": cutout.rgba})[0]["hero"]
     shot = compose_packshot(cutout.rgba, spec)
     source = packshots.SOURCE_TYPE
     jpeg = embed(encode_jpeg(shot.rgb, quality=packshots.JPEG_QUALITY), source)

@@ -1,13 +1,15 @@
 """The line against a bare loop, on three databases, on one worker and two, and where its seconds go.
 
     python benchmarks/pipeline.py real --inventory ../shared/data/catalog_real --count 9 --skip 0
-    python benchmarks/pipeline.py many --inventory ../shared/data/catalog_real --count 100
+    python benchmarks/pipeline.py many --inventory catalog_assets/sample --count 500 --side 640
     python benchmarks/pipeline.py table
 
-Every way runs in a process of its own, one after the other, and adds to ``benchmarks/results/pipeline.json``; parts
-(``--skip``) are summed, so that a long comparison can be cut into short ones. ``many`` repeats the photos smaller and
-with changed bytes, draws one scene, and asks the network once per distinct picture: the less work a SKU is, the
-harder for what surrounds it.
+Every way runs in a process of its own and adds to ``benchmarks/results/pipeline.json``; parts (``--skip``) are summed,
+so that a long comparison can be cut into short ones. A way with one worker gets one core and nothing else: the thread
+that reports to Dagster shares it with the work. So two of them run at once where there are two cores.
+
+``many`` repeats the photos smaller and with changed bytes, draws one small scene for one channel, and asks the network
+once per distinct picture: the less work a SKU is, the harder for what surrounds it.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ import csv
 import io
 import json
 import os
+import queue
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "pipeline.json"
+_writing = threading.Lock()
 WAYS = ("bare", "sqlite", "postgres", "sqlite-2")
 """The bare loop; the line with one worker on SQLite and on PostgreSQL; the line with two workers."""
 SCENES = "scenes:\n  - {name: counter, plate: oak_counter, prompt: '{title}', size: 640x640}\n"
@@ -97,6 +103,8 @@ def cell(way: str, inventory: Path, store: Path, remember: bool) -> dict[str, An
     settings = load_settings(environ={}).with_(
         inventory=str(inventory), store=str(store), workers=2 if way.endswith("-2") else 1
     )
+    if remember:
+        settings = settings.with_(channels=("etsy",))
     run = LineRun(settings)
     run.plan()
     network = run.line.predictor
@@ -115,7 +123,7 @@ def cell(way: str, inventory: Path, store: Path, remember: bool) -> dict[str, An
 
     began, cpu = time.perf_counter(), _cpu()
     with Shares(0.02) as shares:
-        if way == "bare":
+        if way.startswith("bare"):
             run.line.prepare(run.skus)
             outcomes = []
             for sku in run.skus:
@@ -137,7 +145,7 @@ def cell(way: str, inventory: Path, store: Path, remember: bool) -> dict[str, An
         "peaks_mb": {str(n): round(mb) for n, mb in peaks.items()},
         "step_seconds": {step: round(spent, 2) for step, spent in shares.seconds.most_common()},
     }
-    if way != "bare":
+    if not way.startswith("bare"):
         began, cpu = time.perf_counter(), _cpu()
         again = LineRun(settings)
         again.plan()
@@ -156,8 +164,6 @@ def _cpu() -> float:
 
 def compare(name: str, arguments: argparse.Namespace) -> None:
     """Run the ways, each in its own process, and add what they took to the results."""
-    from catalog_assets_tests.doubles.postgres import dagster_yaml, postgres_server
-
     many = name == "many"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -165,21 +171,53 @@ def compare(name: str, arguments: argparse.Namespace) -> None:
         inventory = stock(
             arguments.inventory, folder / "inventory", arguments.count, arguments.skip, side, many
         )
-        for way in arguments.ways.split(","):
-            home = folder / f"home-{way}"
-            home.mkdir()
-            with contextlib.ExitStack() as stack:
-                config = (ROOT / "dagster.yaml").read_text()
-                if way.startswith("postgres"):
-                    config = dagster_yaml(stack.enter_context(postgres_server()))
-                (home / "dagster.yaml").write_text(config)
-                command = [sys.executable, __file__, "cell", "--way", way, "--inventory", str(inventory)]
-                command += ["--store", str(folder / way), *(["--remember"] if many else [])]
-                environment = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT)}
-                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-            part = json.loads(done.stdout.splitlines()[-1])
-            _add(name, way, f"{arguments.skip}+{arguments.count}", part)
-            print(name, way, {k: v for k, v in part.items() if k != "step_seconds"}, flush=True)
+        ways = arguments.ways.split(",")
+        cores = sorted(os.sched_getaffinity(0))
+        free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for core in cores:
+            free.put(core)
+
+        def single(way: str) -> None:
+            core = free.get()
+            try:
+                _way(name, way, inventory, folder, arguments, {core})
+            finally:
+                free.put(core)
+
+        with ThreadPoolExecutor(min(len(cores), 2)) as pool:
+            list(pool.map(single, [way for way in ways if not way.endswith("-2")]))
+        for way in ways:
+            if way.endswith("-2"):
+                _way(name, way, inventory, folder, arguments, set(cores[:2]))
+
+
+def _way(
+    name: str, way: str, inventory: Path, folder: Path, arguments: argparse.Namespace, cores: set[int]
+) -> None:
+    """One way on some cores, in a process and a Dagster instance of its own."""
+    from catalog_assets_tests.doubles.postgres import dagster_yaml, postgres_server
+
+    home = folder / f"home-{way}"
+    home.mkdir()
+    with contextlib.ExitStack() as stack:
+        config = (ROOT / "dagster.yaml").read_text()
+        if way.startswith("postgres"):
+            config = dagster_yaml(stack.enter_context(postgres_server()))
+        (home / "dagster.yaml").write_text(config)
+        command = [sys.executable, __file__, "cell", "--way", way, "--inventory", str(inventory)]
+        command += ["--store", str(folder / way), *(["--remember"] if name == "many" else [])]
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(home),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "BENCHMARK_CORES": ",".join(map(str, cores)),
+        }
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    part = json.loads(done.stdout.splitlines()[-1])
+    with _writing:
+        _add(name, way, f"{arguments.skip}+{arguments.count}", part)
+    print(name, way, {k: v for k, v in part.items() if k != "step_seconds"}, flush=True)
 
 
 def _add(name: str, way: str, part: str, found: dict[str, Any]) -> None:
@@ -237,6 +275,7 @@ def main() -> None:
     if arguments.what == "table":
         table()
     elif arguments.what == "cell":
+        os.sched_setaffinity(0, {int(core) for core in os.environ["BENCHMARK_CORES"].split(",")})
         print(json.dumps(cell(arguments.way, arguments.inventory, arguments.store, arguments.remember)))
     else:
         compare(arguments.what, arguments)

@@ -41,7 +41,7 @@ def valid_sku(text: str) -> str:
     for char, name in _FORBIDDEN.items():
         if char in sku:
             raise IllegalSku(f"the SKU {sku!r} contains {name}: replace it, for example by a hyphen")
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in sku):
+    if not sku.isprintable() and any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in sku):
         raise IllegalSku(f"the SKU {sku!r} contains an invisible control character: type it anew")
     if sku in (".", "..") or ".." in sku or sku.startswith(".") or sku.endswith("."):
         raise IllegalSku(f"the SKU {sku!r} begins or ends with a dot or contains two in a row: remove them")

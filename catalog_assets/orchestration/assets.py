@@ -13,7 +13,7 @@ from catalog_assets.catalogue.rows import summary
 from catalog_assets.orchestration.batch import report, run_batch
 from catalog_assets.orchestration.checks import check_results, check_specs
 from catalog_assets.orchestration.describe import describer, picture
-from catalog_assets.orchestration.partitions import backfill_policy
+from catalog_assets.orchestration.partitions import SNAPSHOT_TAG, backfill_policy
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.stages.consistency import write_consistency
 from catalog_assets.stages.cutout import CutoutStage
@@ -42,10 +42,12 @@ STAGES: tuple[Stage, ...] = (
     description="Every SKU with its row and its photos, as last read from the inventory; what did not fit is named.",
 )
 def catalog(context: dg.AssetExecutionContext, line: LineResource) -> dg.MaterializeResult:
-    """Read the inventory and make it the snapshot that stages work from."""
+    """Read the inventory and make it the snapshot that stages work from; or report what the sensor has read."""
     work = line.line()
-    snapshot = work.publish_catalogue()
-    context.instance.add_dynamic_partitions(work.settings.catalogue, snapshot.skus)
+    snapshot = work.snapshots.load(int(context.run.tags.get(SNAPSHOT_TAG, 0)))
+    if snapshot is None:
+        snapshot = work.publish_catalogue()
+        context.instance.add_dynamic_partitions(work.settings.catalogue, snapshot.skus)
     problems = snapshot.problems
     listed = "\n".join(f"- {problem}" for problem in problems[:200]) or "none"
     return dg.MaterializeResult(

@@ -12,6 +12,8 @@ import dagster as dg
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+SNAPSHOT_TAG = "catalog_assets/snapshot"
+"""On a run of ``catalog`` that reports a snapshot which the sensor has published already."""
 
 BATCH_SIZES = MappingProxyType(
     {"raw_photo": 400, "cutout": 100, "packshot": 250, "scenes": 60, "qc_report": 120, "listing": 300}

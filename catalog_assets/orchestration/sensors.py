@@ -16,7 +16,7 @@ from catalog_assets.catalogue.rows import CatalogueError
 from catalog_assets.catalogue.snapshot import Snapshot
 from catalog_assets.catalogue.track import Tracker
 from catalog_assets.catalogue.watch import Changes
-from catalog_assets.orchestration.partitions import BATCH_SIZES, GAP, range_tags, stretches
+from catalog_assets.orchestration.partitions import BATCH_SIZES, GAP, SNAPSHOT_TAG, range_tags, stretches
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.scenes.templates import TemplateError
 from catalog_assets.stages.line import Line
@@ -24,6 +24,9 @@ from catalog_assets.storage.fingerprint import fingerprint
 
 SETTLE_SECONDS = 2.0
 """A local photo younger than this may still be being copied; its SKU waits for the next look."""
+WHOLE_LINE = 8
+"""Up to so many SKUs at once go through all stages in one run: a run each would wait for a tick and start a process
+six times. More of them go stage by stage, where a broken one stops none of the others."""
 
 
 def sensors(seconds: int) -> list[dg.SensorDefinition]:
@@ -34,10 +37,10 @@ def sensors(seconds: int) -> list[dg.SensorDefinition]:
     """
     new_inventory = dg.sensor(
         name="new_inventory",
-        target=dg.AssetSelection.assets("catalog", "brand", "raw_photo"),
+        target=dg.AssetSelection.assets("catalog", "brand", *BATCH_SIZES),
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks at the inventory; new and changed photos and rows go to raw_photo, others are left alone.",
+        description="Looks at the inventory; new and changed photos and rows go down the line, others are left alone.",
     )(look_at_inventory)
     brand_changed = dg.sensor(
         name="brand_changed",
@@ -151,14 +154,17 @@ def _retirement(sku: str) -> dg.AssetObservation:
 def _photo_runs(
     order: list[str], changed: list[str], snapshot: Snapshot, number: int
 ) -> Iterator[dg.RunRequest]:
-    prints = dict(zip(snapshot.skus, snapshot.frame["fingerprint"].to_list(), strict=True))
-    retired = set(order) - prints.keys()
-    for batch in stretches(order, changed, BATCH_SIZES["raw_photo"], GAP, retired):
+    retired = set(order).difference(snapshot.skus)
+    stages = list(BATCH_SIZES) if len(changed) <= WHOLE_LINE else ["raw_photo"]
+    size = min(BATCH_SIZES[stage] for stage in stages)
+    batches = list(stretches(order, changed, size, GAP, retired))
+    prints = snapshot.fingerprints(sku for batch in batches for sku in batch)
+    for batch in batches:
         # The same SKUs with the same content at the same snapshot are asked for once, crash or no crash.
         key = fingerprint(snapshot=number, batch=[[sku, prints[sku]] for sku in batch])
         yield dg.RunRequest(
             run_key=f"raw_photo-{key}",
-            asset_selection=[dg.AssetKey("raw_photo")],
+            asset_selection=[dg.AssetKey(stage) for stage in stages],
             tags=range_tags(batch),
         )
 
@@ -168,7 +174,8 @@ def _house_runs(context: dg.SensorEvaluationContext, number: int) -> Iterator[dg
     wanted = [dg.AssetKey("catalog")]
     if context.instance.get_latest_materialization_event(dg.AssetKey("brand")) is None:
         wanted.append(dg.AssetKey("brand"))
-    yield dg.RunRequest(run_key=f"catalog-{number}", asset_selection=wanted)
+    tags = {SNAPSHOT_TAG: str(number)}
+    yield dg.RunRequest(run_key=f"catalog-{number}", asset_selection=wanted, tags=tags)
 
 
 def _unsettled(changes: Changes, work: Line) -> set[str]:

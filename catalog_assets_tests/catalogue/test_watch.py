@@ -49,18 +49,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nothing_touched_reads_no_folder_again(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watch_module, "RECHECKED", 0)
     watch = started(FolderWatch(str(folder)))
     read: list[str] = []
     scan = os.scandir
     monkeypatch.setattr(watch_module.os, "scandir", lambda path: (read.append(str(path)), scan(path))[1])
     assert watch.look().names == set()
-    # Only the top, where the catalogue and the brand lie.
-    assert [Path(path) for path in read] == [folder]
+    assert read == []
     (folder / "photos" / "A" / "top.jpg").write_bytes(b"1")
-    read.clear()
     assert watch.look().changed.keys() == {"photos/A/top.jpg"}
-    assert [Path(path) for path in read] == [folder, folder / "photos" / "A"]
+    assert {Path(path) for path in read} == {folder / "photos" / "A"}
 
 
 @pytest.mark.parametrize(
@@ -94,12 +91,58 @@ def test_a_change_is_found_and_told_until_it_is_accepted(
     assert {f.name: f for f in watch.files()} == {f.name: f for f in list_folder(str(folder))}
 
 
-def test_files_written_in_place_are_found_in_turn(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watch_module, "RECHECKED", 1)
+@pytest.fixture
+def no_budget(monkeypatch: pytest.MonkeyPatch):
+    """A look asks one folder, or one slice of it, in turn, and none for having changed lately."""
+    monkeypatch.setattr(watch_module, "BUDGET", 0.0)
+    monkeypatch.setattr(watch_module, "RECENT", 0)
+    monkeypatch.setattr(watch_module, "SLICE", 2)
+
+
+@pytest.mark.usefixtures("no_budget")
+def test_what_only_its_own_file_or_folder_tells_is_found_in_turn(folder: Path):
     watch = started(FolderWatch(str(folder)))
     (folder / "photos/D/hero.png").write_bytes(b"in place")
-    looks = [watch.look().changed.keys() for _ in range(4)]
-    assert {"photos/D/hero.png"} in looks
+    (folder / "photos/A/back.jpg").unlink()
+    looks = [watch.look() for _ in range(8)]
+    assert "photos/D/hero.png" in {name for look in looks for name in look.changed}
+    assert "photos/A/back.jpg" in {name for look in looks for name in look.removed}
+    # Once told, a change is told at every look until it is accepted.
+    assert looks[-1].names == {"photos/D/hero.png", "photos/A/back.jpg"}
+
+
+@pytest.mark.usefixtures("no_budget")
+def test_a_new_folder_is_found_at_the_next_look_however_many_there_are(folder: Path):
+    watch = started(FolderWatch(str(folder)))
+    while watch.look().names:
+        pass
+    for name in ("photos/E/hero.jpg", "photos/F/new/hero.jpg"):
+        Store(folder).write(name, b"new")
+    found = [watch.look() for _ in range(4)]
+    # Within one turn of "photos" itself, whose time tells it.
+    assert found[-1].changed.keys() == {"photos/E/hero.jpg", "photos/F/new/hero.jpg"}
+
+
+@pytest.mark.usefixtures("no_budget")
+def test_a_large_flat_folder_is_asked_in_slices(tmp_path: Path):
+    inventory = Store(tmp_path)
+    names = [f"photos/{n:02d}.jpg" for n in range(9)]
+    for name in [*names, "catalog.csv"]:
+        inventory.write(name, b"1")
+    old(tmp_path)
+    watch = FolderWatch(str(tmp_path))
+    watch.accept(watch.look())
+    for name in (names[0], names[8]):
+        (tmp_path / name).write_bytes(b"22")
+    (tmp_path / ".new").write_bytes(b"333")
+    (tmp_path / ".new").replace(tmp_path / names[4])  # moved over: the folder's time and the number tell
+    (tmp_path / names[5]).unlink()
+    found = [watch.look() for _ in range(16)]
+    assert found[-1].changed.keys() == {names[0], names[4], names[8]}
+    assert found[-1].removed == {names[5]}
+    watch.accept(found[-1])
+    assert not any(watch.look().names for _ in range(16))
+    assert {f.name: f for f in watch.files()} == {f.name: f for f in list_folder(str(tmp_path))}
 
 
 @pytest.mark.s3

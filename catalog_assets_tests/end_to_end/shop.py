@@ -138,13 +138,12 @@ class Shop:
     def _run(self, request: dg.RunRequest) -> None:
         keys = [key.to_user_string() for key in request.asset_selection or []]
         start = request.tags.get("dagster/asset_partition_range_start")
+        order = self.order()
+        end = request.tags.get("dagster/asset_partition_range_end")
+        batch = order[order.index(start) : order.index(end) + 1] if start and end else []
         for key in keys:
-            if start is None:
-                self.materialize(key)
-            else:
-                order = self.order()
-                end = request.tags["dagster/asset_partition_range_end"]
-                self.materialize(key, order[order.index(start) : order.index(end) + 1])
+            if not self.materialize(key, batch).success:
+                return  # what is downstream is skipped
 
     def settle(self) -> None:
         """Automation ticks until nothing is asked for any more."""

@@ -13,8 +13,9 @@ from dagster_aws.s3 import S3Resource
 
 from catalog_assets.definitions import build_defs
 from catalog_assets.orchestration import sensors as module
-from catalog_assets.orchestration.partitions import RANGE_END, RANGE_START
+from catalog_assets.orchestration.partitions import RANGE_END, RANGE_START, SNAPSHOT_TAG
 from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.stages.line import Line
 from catalog_assets.storage.store import Store
 
 SKUS = [f"S{n:03d}" for n in range(60)]
@@ -78,6 +79,32 @@ def test_scattered_changes_are_one_run_over_a_range(shelf: Shelf):
         shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
     assert shelf.ranges() == [("S003", "S058")]
     assert shelf.ranges() == []
+
+
+@pytest.mark.parametrize(("count", "stages"), [(3, 6), (module.WHOLE_LINE + 1, 1)])
+def test_a_few_skus_go_down_the_whole_line_in_one_run(shelf: Shelf, count: int, stages: int):
+    for sku in SKUS[:count]:
+        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
+    result = shelf.look()
+    assert isinstance(result, dg.SensorResult)
+    selections = [r.asset_selection or [] for r in result.run_requests or [] if RANGE_START in r.tags]
+    assert [len(keys) for keys in selections] == [stages]
+    assert selections[0][0] == dg.AssetKey("raw_photo")
+
+
+def test_the_catalogue_s_own_run_reports_what_the_sensor_has_read(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+):
+    shelf.inventory.write("photos/S003/hero.jpg", b"other")
+    result = shelf.look()
+    assert isinstance(result, dg.SensorResult)
+    run = next(r for r in result.run_requests or [] if SNAPSHOT_TAG in r.tags)
+    monkeypatch.setattr(Line, "publish_catalogue", None)  # nothing is read again
+    catalog = shelf.defs.get_assets_def("catalog")
+    done = dg.materialize(
+        [catalog], instance=shelf.instance, resources={"line": shelf.resource}, tags=run.tags
+    )
+    assert done.asset_materializations_for_node("catalog")[0].metadata["SKUs"].value == len(SKUS)
 
 
 def test_changes_that_lie_far_apart_are_a_run_each(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):

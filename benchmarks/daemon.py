@@ -1,0 +1,245 @@
+"""What a person waits for with the UI and its daemon running.
+
+    python benchmarks/daemon.py latency --inventory ../shared/data/catalog_real --drops 5
+    python benchmarks/daemon.py pages --known 100000
+
+``latency`` starts ``catalog-assets ui`` with its default intervals, drops one photo at a time into the folder and
+waits for its listing. ``pages`` fills a Dagster instance (SQLite) with that many SKUs, each through every stage, and
+times what the UI's pages ask its web server, and a tick of the automation sensor. Both write
+``benchmarks/results/daemon.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+RESULTS = ROOT / "benchmarks" / "results" / "daemon.json"
+STAGES = ("raw_photo", "cutout", "packshot", "scenes", "qc_report", "listing")
+
+RUNS = """{ runsOrError(limit: 12) { ... on Runs { results {
+    runId status creationTime startTime endTime assetSelection { path } tags { key value } } } } }"""
+PAGES = {
+    "asset page": """{ assetNodes(assetKeys: [{path: ["%s"]}]) {
+        partitionStats { numMaterialized numFailed numPartitions numMaterializing }
+        assetMaterializations(limit: 50) { timestamp partition metadataEntries { label } } } }""",
+    "partitions page": """{ assetNodes(assetKeys: [{path: ["%s"]}]) {
+        partitionKeysByDimension { name partitionKeys }
+        assetPartitionStatuses { ... on DefaultPartitionStatuses {
+            materializedPartitions failedPartitions unmaterializedPartitions } } } }""",
+    "one SKU": """{ assetNodes(assetKeys: [{path: ["%s"]}]) {
+        latestMaterializationByPartition(partitions: ["S000500"]) { timestamp } } }""",
+    "lineage": """{ assetNodes { assetKey { path }
+        partitionStats { numMaterialized numFailed numPartitions numMaterializing } } }""",
+}
+
+
+def ask(address: str, query: str) -> dict[str, Any]:
+    """GraphQL."""
+    document = httpx.post(f"{address}/graphql", json={"query": query}, timeout=120).json()
+    if "errors" in document:
+        raise RuntimeError(str(document["errors"])[:500])
+    return document["data"]
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str], address: str, environment: dict[str, str], log: Path) -> Generator[None]:
+    """A web server (and what comes with it) until the block is left."""
+    from catalog_assets_tests.conftest import wait_for
+
+    def loaded() -> bool:
+        try:
+            return len(ask(address, "{ assetNodes { assetKey { path } } }")["assetNodes"]) >= len(STAGES)
+        except (httpx.HTTPError, RuntimeError, ValueError):
+            return False
+
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        wait_for("the UI", loaded, 120)
+        yield
+    except BaseException:
+        sys.stderr.write(log.read_text(errors="replace")[-4000:])
+        raise
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def latency(source: Path, drops: int) -> dict[str, Any]:
+    """Seconds from a photo's arrival to its listing, and what they are made of."""
+    from catalog_assets.storage.manifest import Manifest
+    from catalog_assets.storage.store import Store
+    from catalog_assets_tests.conftest import free_port, wait_for
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        inventory, port = folder / "inventory", free_port()
+        (inventory / "photos").mkdir(parents=True)
+        rows = [
+            r for r in csv.DictReader((source / "catalog.csv").open(encoding="utf-8")) if "/" not in r["sku"]
+        ]
+        rows = rows[: drops + 1]
+        with (inventory / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+            out = csv.DictWriter(file, ["sku", "title", "category"], extrasaction="ignore")
+            out.writeheader()
+            out.writerows(rows)
+        manifest = Manifest(Store(folder / "store"))
+        command = [str(Path(sys.executable).with_name("catalog-assets")), "ui", f"--inventory={inventory}"]
+        command += [f"--store={folder / 'store'}", f"--home={folder / 'home'}", f"--port={port}"]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("CATALOG_", "DAGSTER_"))}
+        environment["PYTHONPATH"] = str(ROOT)
+        address, found = f"http://127.0.0.1:{port}", list[dict[str, float | str]]()
+        with serving(command, address, environment, folder / "log"):
+            for number, row in enumerate(rows):
+                time.sleep(7 * number % 30)  # at another moment between two looks each time
+                sku = row["sku"]
+                begun = time.time()
+                (inventory / "photos" / sku).mkdir()
+                shutil.copyfile(
+                    source / (row.get("photo") or f"photos/{sku}/hero.jpg"),
+                    inventory / f"photos/{sku}/hero.jpg",
+                )
+                wait_for(f"{sku} to be listed", lambda sku=sku: manifest.get("listing", sku) is not None, 400)
+                took = time.time() - begun
+                records = [manifest.get(stage, sku) for stage in STAGES]
+                runs = ask(address, RUNS)["runsOrError"]["results"]
+                own = [
+                    r for r in runs if any(t["value"] == sku for t in r["tags"]) and r["creationTime"] > begun
+                ]
+                first = min(own, key=lambda r: r["creationTime"])
+                work = sum(record.seconds for record in records if record)
+                sensor, queue = first["creationTime"] - begun, first["startTime"] - first["creationTime"]
+                part = {"sku": sku, "seconds": took, "noticed": sensor, "queued": queue, "stages": work}
+                part |= {"process_and_rows": took - sensor - queue - work, "runs": len(own)}
+                part["outcome"] = records[-1].outcome if records[-1] else "none"
+                print({k: round(v, 1) if isinstance(v, float) else v for k, v in part.items()}, flush=True)
+                found.append(part)
+    rest = found[1:]  # the first finds an empty store: the brand is read, the catalogue is new
+    keys = ("seconds", "noticed", "queued", "process_and_rows", "stages")
+    return {
+        "drops": [{k: round(v, 2) if isinstance(v, float) else v for k, v in part.items()} for part in found],
+        "median": {key: round(median(float(part[key]) for part in rest), 1) for key in keys},
+    }
+
+
+def pages(known: int) -> dict[str, Any]:
+    """Seconds of the UI's questions and of an automation tick, with so many SKUs through every stage."""
+    import dagster as dg
+
+    from benchmarks.shares import peak_mb, resident_mb
+    from catalog_assets.definitions import build_defs
+    from catalog_assets_tests.conftest import free_port
+
+    found: dict[str, Any] = {"known": known}
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+        os.environ["DAGSTER_HOME"] = str(home)
+        skus = [f"S{n:06d}" for n in range(known)]
+        with dg.DagsterInstance.get() as instance:
+            began = time.perf_counter()
+            for start in range(0, known, 10_000):
+                instance.add_dynamic_partitions("sku", skus[start : start + 10_000])
+            for name in ("catalog", "brand", "insights", "consistency"):
+                instance.report_runless_asset_event(dg.AssetMaterialization(name))
+            for stage in STAGES:
+                instance.report_runless_asset_event(dg.AssetMaterialization(stage, partition=skus[0]))
+            for file in home.rglob("index.db"):
+                _repeat(file, skus)
+            found["filling_s"] = round(time.perf_counter() - began, 1)
+            counted = len(instance.get_materialized_partitions(dg.AssetKey("listing")))
+            if counted != known:
+                raise RuntimeError(f"{counted} of {known} SKUs are materialized: the rows were not repeated")
+            found["automation"] = ticks = list[dict[str, float]]()
+            defs, cursor, before = build_defs(), None, resident_mb()
+            for _ in range(3):
+                began = time.perf_counter()
+                result = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=cursor)
+                cursor = result.cursor
+                seconds = round(time.perf_counter() - began, 2)
+                ticks.append({"seconds": seconds, "asked_for": result.total_requested})
+            for sku in skus[:: max(1, known // 200)][:200]:
+                instance.report_runless_asset_event(dg.AssetMaterialization("raw_photo", partition=sku))
+            began = time.perf_counter()
+            result = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=cursor)
+            seconds = round(time.perf_counter() - began, 2)
+            ticks.append({"seconds": seconds, "asked_for": result.total_requested})
+            found["automation_mb"] = {"before": round(before), "peak": round(peak_mb())}
+        port = free_port()
+        command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        address = f"http://127.0.0.1:{port}"
+        with serving(command, address, environment, home / "log"):
+            for page, query in PAGES.items():
+                spent = list[float]()
+                for stage in ("listing", "listing", "cutout", "cutout", "cutout"):
+                    began = time.perf_counter()
+                    ask(address, query % stage if "%s" in query else query)
+                    spent.append(time.perf_counter() - began)
+                found[page] = {"first_s": round(spent[0], 2), "median_s": round(median(spent), 2)}
+    return found
+
+
+def _repeat(file: Path, skus: Sequence[str]) -> None:
+    """Copy the first SKU's rows for every other SKU: Dagster's own rows, written by the hundred thousand."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(event_logs)") if row[1] != "id"]
+        database.execute("CREATE TEMP TABLE other (sku TEXT)")
+        database.executemany("INSERT INTO other VALUES (?)", [(sku,) for sku in skus[1:]])
+        taken = [
+            "other.sku"
+            if name == "partition"
+            else f"replace(event, '{skus[0]}', other.sku)"
+            if name == "event"
+            else f'"{name}"'
+            for name in columns
+        ]
+        into = ", ".join(f'"{name}"' for name in columns)
+        database.execute(
+            f"INSERT INTO event_logs ({into}) SELECT {', '.join(taken)} FROM event_logs, other WHERE partition = ?",
+            (skus[0],),
+        )
+        database.commit()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=("latency", "pages"))
+    parser.add_argument("--inventory", type=Path)
+    parser.add_argument("--drops", type=int, default=5)
+    parser.add_argument("--known", type=int, default=100_000)
+    arguments = parser.parse_args()
+    latent = arguments.what == "latency"
+    found = latency(arguments.inventory, arguments.drops) if latent else pages(arguments.known)
+    print(json.dumps(found, indent=1))
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results[arguments.what] = found
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
