@@ -54,6 +54,43 @@ def delta_e(lab_a: NDArray[np.floating], lab_b: NDArray[np.floating]) -> NDArray
     return np.asarray(deltaE_ciede2000(lab_a, lab_b), dtype=np.float32)
 
 
+_LEAST_T = 0.36
+"""T of ΔE2000 is 0.362 at the least, over all hues: there hue counts for most."""
+
+_MOST_TURN = 0.87
+"""Largest sin(2Δθ) of ΔE2000's rotation term is sin(60°) = 0.866."""
+
+
+def delta_e_bound(lab_a: NDArray[np.floating], lab_b: NDArray[np.floating]) -> NDArray[np.float32]:
+    """What ΔE2000 never exceeds, (..., 3) and (..., 3) to (...), float32; a tenth of its time.
+
+    The formula without its angles: hue is weighted as where it counts for most, and the rotation term taken at
+    its largest. Exact but for that and float32's rounding, so for greys and for a change of light alone it is
+    hardly above ΔE2000.
+    """
+    la, aa, ba = (np.ascontiguousarray(lab_a[..., n], np.float32) for n in range(3))
+    lb, ab, bb = (np.ascontiguousarray(lab_b[..., n], np.float32) for n in range(3))
+    stretch = np.float32(1.5) - np.float32(0.5) * _share_of_25(0.5 * (np.hypot(aa, ba) + np.hypot(ab, bb)))
+    aa, ab = aa * stretch, ab * stretch
+    chroma_a, chroma_b = np.hypot(aa, ba), np.hypot(ab, bb)
+    chroma = 0.5 * (chroma_a + chroma_b)
+    turn = np.float32(2 * _MOST_TURN) * _share_of_25(chroma)
+    middle = (0.5 * (la + lb) - 50) ** 2
+    light = (lb - la) / (1 + np.float32(0.015) * middle / np.sqrt(20 + middle))
+    step = chroma_b - chroma_a
+    hue = np.maximum((aa - ab) ** 2 + (ba - bb) ** 2 - step * step, 0)
+    hue = np.sqrt(hue) / (1 + np.float32(0.015 * _LEAST_T) * chroma)
+    step = np.abs(step) / (1 + np.float32(0.045) * chroma)
+    return np.sqrt(light * light + step * step + hue * hue + turn * step * hue).astype(np.float32)
+
+
+def _share_of_25(chroma: NDArray[np.floating]) -> NDArray[np.floating]:
+    """√(C⁷ / (C⁷ + 25⁷)), the weight both of ΔE2000's corrections for chroma go by."""
+    square = chroma * chroma * np.float32(1 / 625)
+    seventh = square * square * square * (chroma * np.float32(1 / 25))
+    return np.sqrt(seventh / (seventh + 1))
+
+
 def hex_to_rgb(text: str) -> tuple[int, int, int]:
     """``#RRGGBB`` or ``#RGB`` to 8-bit sRGB.
 

@@ -188,6 +188,26 @@ def verify_certificate(
     return findings
 
 
+def beyond_limit(delta_e_max: float, colour_delta_e: float) -> Finding | None:
+    """The finding that a pixel of the product was relit further than the brand allows; None where none was.
+
+    Args:
+        delta_e_max: ΔE2000, as a certificate states it.
+        colour_delta_e: ΔE2000, the brand's limit.
+    """
+    if delta_e_max <= colour_delta_e:
+        return None
+    return _finding(
+        False,
+        delta_e_max,
+        colour_delta_e,
+        "ΔE2000",
+        f"The scene's light changes a colour of the product by ΔE {delta_e_max:.1f}; the brand allows "
+        f"{colour_delta_e:.1f}.",
+        remedy="Make the scene again, or set relight: false in its template.",
+    )
+
+
 def _measure(rgb: NDArray[np.uint8], product: Placed, erode_px: int) -> dict[str, Any]:
     """Differences inside the eroded mask: counts and ΔE2000."""
     core = core_mask(product, erode_px)
@@ -288,15 +308,8 @@ def _check_pixels(
                 unit,
                 "The product's pixels are not the certified ones: the picture was changed afterwards.",
             )
-    limit = colour_delta_e
-    if limit is not None and certificate["relit"] and stated["delta_e_max"] > limit:
-        return _finding(
-            False,
-            stated["delta_e_max"],
-            limit,
-            "ΔE2000",
-            "The certified picture was relit beyond the brand's colour limit.",
-        )
+    if colour_delta_e is not None and (beyond := beyond_limit(stated["delta_e_max"], colour_delta_e)):
+        return beyond
     how = "as certified" if same_file else "re-encoded, within the stated tolerances"
     return _finding(
         True,

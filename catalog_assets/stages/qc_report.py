@@ -22,6 +22,7 @@ from catalog_assets.qc.check import QC_VERSION, Expectation, Picture, check_pict
 from catalog_assets.qc.evidence import evidence_sheet
 from catalog_assets.qc.findings import Finding, PictureReport, verdict_of
 from catalog_assets.review.approvals import approval_of
+from catalog_assets.scenes.certificate import beyond_limit
 from catalog_assets.stages.consistency import note
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
@@ -47,13 +48,15 @@ class Subject:
     template: str = ""
     proved: bool = True
     """False where a certificate was written and had no pixel to compare."""
+    delta_e_max: float = 0.0
+    """As the certificate states it."""
 
 
 class QcReportStage(Stage):
     """Writes the report; a failing verdict is a good report."""
 
     name = "qc_report"
-    version = f"2+{QC_VERSION}"
+    version = f"3+{QC_VERSION}"
 
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The pictures, what they are held against, and whether a person has approved them."""
@@ -64,6 +67,7 @@ class QcReportStage(Stage):
         return {
             "pictures": pictures,
             "unproved": [subject.name for subject in subjects(line, sku) if not subject.proved],
+            "relit": {subject.name: subject.delta_e_max for subject in subjects(line, sku)},
             "photos": finished(line, "raw_photo", sku).files,
             "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
             "limits": brand.limits.model_dump(mode="json"),
@@ -130,6 +134,9 @@ class QcReportStage(Stage):
             read_text=tesseract_reader(),
         )
         report.findings.append(check_provenance(data, subject.digital_source_type))
+        # What `check --certificate` would refuse is not listed.
+        beyond = beyond_limit(subject.delta_e_max, line.house.brand.limits.colour_delta_e)
+        report.findings += [beyond] if beyond else []
         return report, decoded.rgb
 
     def _write(
@@ -254,6 +261,7 @@ def _scenes(line: Line, sku: str) -> Iterator[Subject]:
             digital_source_type=facts["digital_source_type"],
             template=facts.get("template", name),
             proved=facts.get("proved", True),
+            delta_e_max=facts.get("delta_e_max", 0.0),
         )
 
 

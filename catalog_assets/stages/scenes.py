@@ -356,7 +356,8 @@ def read_story(line: Line, sku: str, scene: str) -> dict[str, Any] | None:
 def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("engine", "model", "view", "cost_usd", "lock", "digital_source_type", "image_sha256")
     more = {key: story[key] for key in ("cutout_sha256", "transform", "template")}
-    more["proved"] = bool((story["certificate"] or {}).get("mask_px"))
+    proof: Mapping[str, Any] = story["certificate"] or {}
+    more |= {"proved": bool(proof.get("mask_px")), "delta_e_max": proof.get("delta_e_max", 0.0)}
     wanted = (story.get("routing") or {}).get("chain") or [STUDIO]
     drew = f"{story['engine']}/{story['model']}".rstrip("/")
     return {

@@ -66,6 +66,8 @@ def test_a_relit_picture_states_its_difference_and_verifies():
     assert certificate["changed_px"] > 0
     assert certificate["delta_e_max"] <= 5.0
     assert failed(verify_certificate(picture, cutout, certificate, colour_delta_e=5.0)) == []
+    (message,) = failed(verify_certificate(picture, cutout, certificate, colour_delta_e=0.5))
+    assert "the brand allows 0.5" in message
 
 
 @pytest.mark.parametrize("quality", [95, 85, 75])

@@ -38,16 +38,23 @@ def test_a_retired_sku_keeps_its_pictures_whatever_changes(tmp_path: Path):
     assert all(line.store.exists(name) for name in made.record.files)
 
 
-def test_a_certificate_without_a_pixel_to_compare_waits_for_a_person(tmp_path: Path):
+def test_what_a_certificate_does_not_prove_is_not_listed(tmp_path: Path):
     line = opened(tmp_path)
     for stage in (PackshotStage(), ScenesStage()):
         assert perform(stage, line, "A1").outcome == "done"
-    assert "human_review" not in _failed(line), "an opaque product is proved by its certificate"
+    failed = _failed(line)
+    assert "human_review" not in failed, "an opaque product is proved by its certificate"
+    assert "certificate" not in failed, "the studio keeps to the colour limit"
     record = line.manifest.get("scenes", "A1")
     assert record is not None
-    record.metadata["scenes"]["paper"]["proved"] = False
+    facts = record.metadata["scenes"]["paper"]
+    assert 0 < facts["delta_e_max"] <= 5.0
+    facts |= {"proved": False, "delta_e_max": 5.9}
     line.manifest.put(record)
-    assert "human_review" in _failed(line)
+    assert {"human_review", "certificate"} <= _failed(line)
+    report = json.loads(line.store.read("qc_report/A1.json"))
+    assert report["verdict"] == "fail"
+    assert any("by ΔE 5.9; the brand allows 5.0" in reason for reason in report["reasons"])
 
 
 def _failed(line: Line) -> set[str]:

@@ -44,7 +44,7 @@ from catalog_assets.scenes.framing import (
 from catalog_assets.scenes.plates import Plate, angular_radius_deg, builtin_plates
 from catalog_assets.scenes.subject import Subject, preferred, subject_of, view_refused
 
-STUDIO_VERSION = "2"
+STUDIO_VERSION = "3"
 
 
 class StudioEngine:
@@ -302,7 +302,7 @@ def _compose(
             {"azimuth_deg": li.azimuth_deg, "elevation_deg": li.elevation_deg, "share": li.share}
             for li in lights
         ],
-        "relight": {"strength": round(strength, 4), "delta_e_sampled": round(measured, 3)},
+        "relight": {"strength": round(strength, 4), "delta_e_at_most": round(measured, 3)},
         "text_box": list(frame.text_box) if frame.text_box else None,
     }
     return Composition(develop(background), product.transform, full_mask(product, *size), notes)

@@ -34,7 +34,7 @@ from catalog_assets.scenes.lock.find import (
 )
 from catalog_assets.scenes.lock.mirror import swap_reflection
 
-LOCK_VERSION = "1"
+LOCK_VERSION = "2"
 
 SECOND = 0.62
 """Confidence from which a second likeness counts as a second product."""
@@ -117,7 +117,7 @@ def relock(
     ghost = ghost_of(image, placed)
     findings.append(_ghost(ghost))
     notes = _notes(found) | {
-        "relight": {"strength": round(strength, 4), "delta_e_sampled": round(measured, 3)},
+        "relight": {"strength": round(strength, 4), "delta_e_at_most": round(measured, 3)},
         "ghost": round(ghost, 3),
         "hidden": round(hidden, 4),
         "second": round(twin, 3),
