@@ -58,6 +58,12 @@ class RawPhotoStage(Stage):
         made.metadata["views"] = views
         return made
 
+    def discard(self, line: Line, sku: str, name: str) -> None:
+        """A photo whose view is gone or has another extension now is put aside: no original is ever lost."""
+        if name.startswith(f"raw_photo/{sku}/"):
+            _put_aside(line, sku, name)
+        super().discard(line, sku, name)
+
     def _bytes(self, line: Line, sku: str, photo: PhotoFile, *, last: bool = False) -> bytes:
         """A photo's bytes; what was read for the fingerprint is not fetched again for the work.
 
@@ -89,7 +95,7 @@ class RawPhotoStage(Stage):
         look = line.predictor.predict(picture.rgb)
         findings = [dataclasses.replace(f, subject=photo.view) for f in inspect_intake(picture, look)]
         name = f"raw_photo/{sku}/{photo.view}{photo.suffix}"
-        _keep_replaced(line, sku, photo, name, data)
+        _put_aside(line, sku, name, unless=data)
         self.put(line, made, name, data)
         self.put(line, made, look_name(sku, photo.view), _look_png(look))
         self.put(line, made, f"thumbs/{sku}/raw_photo-{photo.view}.jpg", thumbnail(picture.rgb))
@@ -117,11 +123,12 @@ def _entry(line: Line, sku: str) -> Entry:
     return entry
 
 
-def _keep_replaced(line: Line, sku: str, photo: PhotoFile, name: str, data: bytes) -> None:
-    """A photo that is replaced is kept: no original is ever lost."""
+def _put_aside(line: Line, sku: str, name: str, *, unless: bytes | None = None) -> None:
+    """Copy a stored photo to ``replaced/``, unless it is about to be written again as it is."""
     old = line.store.read_or_none(name)
-    if old is not None and old != data:
-        line.store.write(f"replaced/{sku}/{photo.view}-{sha256(old)[:12]}{photo.suffix}", old)
+    if old is not None and old != unless:
+        view, _, suffix = name.rsplit("/", 1)[1].rpartition(".")
+        line.store.write(f"replaced/{sku}/{view}-{sha256(old)[:12]}.{suffix}", old)
 
 
 def look_name(sku: str, view: str) -> str:

@@ -95,6 +95,10 @@ class Stage(ABC):
         line.store.write(name, data)
         made.files[name] = sha256(data)
 
+    def discard(self, line: Line, sku: str, name: str) -> None:
+        """Remove a file that the last run made and this one did not: a removed view, a renamed scene."""
+        line.store.delete(name)
+
 
 def perform(stage: Stage, line: Line, sku: str) -> Step:
     """Take one SKU through one stage; never raises for what is wrong with the SKU.
@@ -166,11 +170,11 @@ def _all_there(line: Line, record: Record) -> bool:
 
 
 def _remove_stale(line: Line, stage: Stage, sku: str, made: Made) -> None:
-    """Delete what the last run made and this one did not: a removed view, a renamed scene."""
+    """What the last run made and this one did not."""
     known = line.manifest.get(stage.name, sku)
     for name in known.files if known else ():
         if name not in made.files:
-            line.store.delete(name)
+            stage.discard(line, sku, name)
 
 
 def finished(line: Line, stage: str, sku: str) -> Record:
