@@ -3,7 +3,9 @@
 Takes plain rows and gives bytes, so that any store, any address scheme and any upload may be around it.
 
 - ``shopify``: product CSV for updating images, current header generation (``URL handle``, ``Title``,
-  ``Product image URL``, ``Image position``, ``Image alt text``); one image per row.
+  ``Product image URL``, ``Image position``, ``Image alt text``); one image per row. Variants of one product
+  share its handle, so their pictures follow one another in one numbering. The title stays empty where it is
+  not known: an import would rename the product.
 - ``google``: supplemental feed, tab-separated, ``id`` and the three image attributes. Commas inside an
   address are written ``%2C``; the joined list is not quoted, because a quoted list counts as one address
   (https://support.google.com/merchants/answer/6324370).
@@ -15,15 +17,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from catalog_assets.channels.rule import Role
 
 
 class ExportError(ValueError):
-    """A row cannot be part of the feed; the text names the SKU and the remedy."""
+    """A row cannot be part of the feed, or there is no such feed; the text names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class ExportImage:
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One SKU with its images in listing order. ``handle`` is Shopify's; the SKU in lower case if empty."""
+    """One SKU with its images in listing order. ``handle`` is Shopify's; made of the SKU where it is empty."""
 
     sku: str
     title: str = ""
@@ -47,46 +51,81 @@ class ExportRow:
     images: Sequence[ExportImage] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelExport:
+    """The feed's bytes (UTF-8) and, by SKU, why one could not be part of it."""
+
+    data: bytes
+    refused: Mapping[str, str]
+
+
 FEED_FILES = {"shopify": "shopify-images.csv", "google": "google-images.tsv", "amazon": "amazon-files.csv"}
 """The usual file name of each feed."""
 
+_Made = TypeVar("_Made")
 _GOOGLE_ADDITIONAL_MAX = 10
 _URL_MAX = 2000
 _AMAZON_SLOTS = 8
 
 
-def write_channel_export(feed: str, rows: Iterable[ExportRow]) -> bytes:
-    """The fragment of one feed as UTF-8 bytes.
+def write_channel_export(feed: str, rows: Iterable[ExportRow]) -> ChannelExport:
+    """The fragment of one feed; a row that the channel would refuse is left out and named.
 
     Args:
         feed: ``shopify``, ``google`` or ``amazon`` (a pack's ``listing.feed``).
         rows: SKUs; those without images are left out, which leaves what the channel has untouched.
 
     Raises:
-        ExportError: an unknown feed, or a row whose addresses the channel would refuse.
+        ExportError: an unknown feed.
     """
     writers = {"shopify": _shopify, "google": _google, "amazon": _amazon}
     if feed not in writers:
         raise ExportError(f"there is no feed {feed!r}; known are {', '.join(sorted(writers))}")
-    return writers[feed]([row for row in rows if row.images]).encode()
+    refused: dict[str, str] = {}
+    text = writers[feed]([row for row in rows if row.images], refused)
+    return ChannelExport(text.encode(), refused)
 
 
-def _shopify(rows: Sequence[ExportRow]) -> str:
+def _each(
+    rows: Iterable[ExportRow], refused: dict[str, str], make: Callable[[ExportRow], _Made]
+) -> Iterator[tuple[ExportRow, _Made]]:
+    for row in rows:
+        try:
+            yield row, make(row)
+        except ExportError as error:
+            refused[row.sku] = str(error)
+
+
+def _shopify(rows: Sequence[ExportRow], refused: dict[str, str]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["URL handle", "Title", "Product image URL", "Image position", "Image alt text"])
-    for row in rows:
+    often = Counter(row.handle or _handle(row.sku) for row in rows)
+
+    def made(row: ExportRow) -> tuple[str, list[str]]:
         handle = row.handle or _handle(row.sku)
-        for position, image in enumerate(row.images, start=1):
-            # The title belongs on a product's first row only.
-            title = (row.title or row.sku) if position == 1 else ""
-            writer.writerow([handle, title, _address(row, image), position, image.alt[:512]])
+        if not handle or (not row.handle and often[handle] > 1):
+            what = f"the handle {handle!r}, which another SKU has as well" if handle else "no handle"
+            raise ExportError(
+                f"{row.sku}: Shopify would get {what}. Give its own in the catalogue's column shopify_handle."
+            )
+        return handle, [_address(row, image) for image in row.images]
+
+    # A product's rows must follow one another, wherever its variants stand in the catalogue.
+    products: dict[str, list[tuple[ExportRow, list[str]]]] = {}
+    for row, (handle, addresses) in _each(rows, refused, made):
+        products.setdefault(handle, []).append((row, addresses))
+    for handle, variants in products.items():
+        # The title belongs on a product's first row only.
+        title = variants[0][0].title
+        pictures = [p for row, addresses in variants for p in zip(row.images, addresses, strict=True)]
+        for position, (image, address) in enumerate(pictures, start=1):
+            writer.writerow([handle, title if position == 1 else "", address, position, image.alt[:512]])
     return out.getvalue()
 
 
-def _google(rows: Sequence[ExportRow]) -> str:
-    lines = ["\t".join(("id", "image_link", "additional_image_link", "lifestyle_image_link"))]
-    for row in rows:
+def _google(rows: Sequence[ExportRow], refused: dict[str, str]) -> str:
+    def made(row: ExportRow) -> tuple[str, ...]:
         by_role: dict[Role, list[str]] = {"main": [], "additional": [], "lifestyle": []}
         for image in row.images:
             by_role[image.role].append(_address(row, image).replace(",", "%2C"))
@@ -95,12 +134,15 @@ def _google(rows: Sequence[ExportRow]) -> str:
         # One lifestyle picture has its own attribute; what is left over is additional.
         spare = [*by_role["lifestyle"][1:], *by_role["main"][1:]]
         additional = [*by_role["additional"], *spare][:_GOOGLE_ADDITIONAL_MAX]
-        cells = (_cell(row), by_role["main"][0], ",".join(additional), "".join(by_role["lifestyle"][:1]))
-        lines.append("\t".join(cells))
-    return "\n".join(lines) + "\n"
+        return _cell(row), by_role["main"][0], ",".join(additional), "".join(by_role["lifestyle"][:1])
+
+    head = ("id", "image_link", "additional_image_link", "lifestyle_image_link")
+    lines = [head, *(cells for _, cells in _each(rows, refused, made))]
+    return "".join("\t".join(cells) + "\n" for cells in lines)
 
 
-def _amazon(rows: Sequence[ExportRow]) -> str:
+def _amazon(rows: Sequence[ExportRow], refused: dict[str, str]) -> str:
+    del refused  # a list of files has nothing to refuse
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["sku", "asin", "file", "attribute", "alt"])

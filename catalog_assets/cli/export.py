@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 from urllib.parse import quote
@@ -13,9 +12,11 @@ import typer
 from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, print_json
 
 if TYPE_CHECKING:
-    from catalog_assets.catalogue.item import Item
     from catalog_assets.channels.export import ExportRow
+    from catalog_assets.storage.manifest import Record
     from catalog_assets.storage.store import Store
+
+_RETIRED = "it is not in the catalogue any more"
 
 
 def command(
@@ -48,17 +49,27 @@ def command(
         )
     rows, unlisted = _rows(source, channel, base_url)
     try:
-        data = write_channel_export(feed, rows)
+        export = write_channel_export(feed, rows)
+        if rows and len(export.refused) == len(rows):
+            bad_call(next(iter(export.refused.values())))
+        # Whole or absent: whoever fetches the feed meanwhile gets the old one.
+        Store(out).write(FEED_FILES[feed], export.data)
     except ExportError as error:
         bad_call(str(error))
-    out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        bad_call(f"{out} cannot be written to ({error.strerror or error}): name a folder for --out.")
     target = out / FEED_FILES[feed]
-    target.write_bytes(data)
+    unlisted = dict(sorted({**unlisted, **export.refused}.items()))
+    written = len(rows) - len(export.refused)
     if json_:
-        print_json({"file": str(target), "skus": len(rows), "not_listed": unlisted})
+        print_json({"file": str(target), "skus": written, "not_listed": unlisted})
     else:
-        typer.echo(f"{len(rows)} SKUs in {target}; {len(unlisted)} are not listed on {pack.title}.")
-    raise typer.Exit(SOME_FAILED if unlisted else OK)
+        typer.echo(f"{written} SKUs in {target}; {len(unlisted)} are not listed on {pack.title}.")
+        for sku, why in list(unlisted.items())[:10]:
+            typer.echo(f"{sku}: {why}", err=True)
+        if len(unlisted) > 10:
+            typer.echo(f"and {len(unlisted) - 10} more: --json names them all", err=True)
+    raise typer.Exit(SOME_FAILED if any(why != _RETIRED for why in unlisted.values()) else OK)
 
 
 def _packs(store: Store) -> dict[str, Any]:
@@ -70,27 +81,30 @@ def _packs(store: Store) -> dict[str, Any]:
     return dict(house.packs if house else load_packs())
 
 
-def _rows(store: Store, channel: str, base_url: str) -> tuple[list[ExportRow], list[str]]:
-    """Listed SKUs as rows, and the SKUs that have no picture on the channel."""
+def _rows(store: Store, channel: str, base_url: str) -> tuple[list[ExportRow], dict[str, str]]:
+    """SKUs that are listed on the channel as rows, and by SKU why another one is not."""
+    from catalog_assets.catalogue.snapshot import Snapshots
     from catalog_assets.channels.export import ExportImage, ExportRow
     from catalog_assets.storage.manifest import Manifest
 
-    items = dict(_items(store))
+    snapshots = Snapshots(store)
+    snapshot = snapshots.load(snapshots.current_number())
+    if snapshot is None:
+        bad_call(f"{store.base} has no catalogue: name the store that 'catalog-assets run' wrote to.")
+    manifest = Manifest(store)
     rows: list[ExportRow] = []
-    unlisted: list[str] = []
-    for sku in Manifest(store).skus("listing"):
-        data = store.read_or_none(f"listing/{channel}/{sku}/listing.json")
-        if data is None:
-            unlisted.append(sku)
+    unlisted = dict.fromkeys(set(manifest.skus("listing")) - set(snapshot.skus), _RETIRED)
+    for sku, entry in snapshot.entries(snapshot.skus).items():
+        images = _images(store, channel, manifest.get("listing", sku), sku)
+        if isinstance(images, str):
+            unlisted[sku] = images
             continue
-        document = json.loads(data)
-        images = cast("list[dict[str, Any]]", document["images"])
-        item = items.get(sku)
         rows.append(
             ExportRow(
                 sku=sku,
-                title=item.title if item else "",
-                asin=item.asin if item else "",
+                title=entry.item.title,
+                handle=entry.item.extra.get("shopify_handle", ""),
+                asin=entry.item.asin,
                 images=[
                     ExportImage(
                         image["file"],
@@ -105,11 +119,22 @@ def _rows(store: Store, channel: str, base_url: str) -> tuple[list[ExportRow], l
     return rows, unlisted
 
 
-def _items(store: Store) -> Iterator[tuple[str, Item]]:
-    from catalog_assets.catalogue.snapshot import Snapshots
+def _images(store: Store, channel: str, record: Record | None, sku: str) -> list[dict[str, Any]] | str:
+    """The pictures that the record says are listed, or why there are none.
 
-    snapshots = Snapshots(store)
-    snapshot = snapshots.load(snapshots.current_number())
-    if snapshot is not None:
-        for sku, entry in snapshot.entries(snapshot.skus).items():
-            yield sku, entry.item
+    Files that no record names are of a run that was stopped: nobody has let them through.
+    """
+    from catalog_assets.storage.store import sha256
+
+    if record is None:
+        return "it has not been through listing yet"
+    why = "; ".join(record.reasons)
+    if record.outcome != "done":
+        return f"{record.outcome}: {why}"
+    name = f"listing/{channel}/{sku}/listing.json"
+    if name not in record.files:
+        return why or f"it was not listed for {channel}: switch the channel on and run it again"
+    data = store.read_or_none(name)
+    if data is None or sha256(data) != record.files[name]:
+        return f"{name} is not what was listed: run it again"
+    return cast("list[dict[str, Any]]", json.loads(data)["images"])

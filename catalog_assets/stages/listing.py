@@ -57,6 +57,7 @@ class ListingStage(Stage):
         if report["verdict"] != "pass" and not report["approved"]:
             for reason in report["reasons"] or ["a person should look at it first"]:
                 made.hold(reason)
+            _sweep(line, sku, made)
             return made
         item = item_of(line, sku)
         listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
@@ -70,10 +71,11 @@ class ListingStage(Stage):
             self._store(line, sku, pack, listing, made)
         if not any(made.metadata["channels"].values()):
             made.hold("no channel can list it: " + "; ".join(made.metadata["notes"] or ["no picture fits"]))
+        _sweep(line, sku, made)
         return made
 
     def _store(self, line: Line, sku: str, pack: ChannelPack, listing: Listing, made: Made) -> None:
-        """Store one channel's files; a channel whose rules a picture breaks gets none of that SKU."""
+        """Store one channel's files; a channel gets none of a SKU that has no main picture or breaks its rules."""
         folder = f"listing/{pack.name}/{sku}"
         notes = [*listing.warnings, *listing.left_out]
         broken = [
@@ -82,9 +84,11 @@ class ListingStage(Stage):
             for finding in image.findings
             if not finding.passed and finding.severity == "block"
         ]
-        made.metadata["channels"][pack.name] = [] if broken else [image.file_name for image in listing]
+        # Scenes without the picture that leads them are no listing anywhere.
+        refused = bool(broken) or not any(image.role == "main" for image in listing)
+        made.metadata["channels"][pack.name] = [] if refused else [image.file_name for image in listing]
         made.metadata["notes"] += [f"{pack.name}: {note}" for note in [*broken, *notes]]
-        if broken or not len(listing):
+        if refused:
             made.reasons.append(
                 f"not listed on {pack.name}: {'; '.join(broken or notes or ['no picture fits'])}"
             )
@@ -95,6 +99,14 @@ class ListingStage(Stage):
         self.put(
             line, made, f"{folder}/listing.json", json.dumps(facts, ensure_ascii=False, indent=1).encode()
         )
+
+
+def _sweep(line: Line, sku: str, made: Made) -> None:
+    """Delete what a run left that was killed, or failed at a later channel: no record names those files."""
+    for channel in line.settings.channels:
+        for name in line.store.listing(f"listing/{channel}/{sku}"):
+            if name not in made.files:
+                line.store.delete(name)
 
 
 def _facts(image: ListingImage) -> dict[str, Any]:
