@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from catalog_assets.channels.names import safe_name
 from catalog_assets.gallery.collect import STATES, Card, Collected, Picture, collect
@@ -24,6 +26,9 @@ AUTO_SHEET_SKUS = 120
 
 STRIP = 10
 """Pictures of a SKU in the overview; its own page has all of them."""
+
+_WRITTEN = "assets/written.json"
+"""Names of the pages and sheets a build wrote: the only files that the next build may delete."""
 
 _MARKER = 'content="catalog_assets gallery"'
 
@@ -109,9 +114,17 @@ def build_gallery(
     shown = desk.bring(p for card in found.cards for p in card.pictures)
     pages = _pages(found.cards, shown)
     _write_static(out)
+    before = _written(out)
+    mine = [page.page for page in pages]
+    # Noted before they are written, so that a build that is stopped leaves nothing the next one does not know.
+    _note_written(out, [*before, *mine])
     written = _write_sheets(found.cards, store, out, shown, sheets)
     problems = (*_missing_words(found), *found.problems, *desk.problems)
     _write_pages(pages, out, store, desk, problems, written, sheets)
+    mine += [sheet["file"] for sheet in written]
+    for name in set(before).difference(mine):
+        (out / name).unlink(missing_ok=True)
+    _note_written(out, mine)
     return GallerySummary(
         index=out / "index.html",
         skus=len(found.cards),
@@ -156,6 +169,19 @@ def _all_findings(card: Card) -> Iterator[Mapping[str, Any]]:
         yield from picture.findings
 
 
+def _written(out: Path) -> list[str]:
+    """Pages and sheets of earlier builds; none of a folder in which none noted them."""
+    try:
+        names = cast("list[Any]", json.loads((out / _WRITTEN).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return []
+    return [name for name in names if re.fullmatch(r"(skus/[^/\\]+\.html|sheets/[^/\\]+\.png)", str(name))]
+
+
+def _note_written(out: Path, names: Sequence[str]) -> None:
+    (out / _WRITTEN).write_text(json.dumps(sorted(set(names)), indent=0), encoding="utf-8")
+
+
 def _write_static(out: Path) -> None:
     assets = out / "assets"
     assets.mkdir(exist_ok=True)
@@ -167,8 +193,6 @@ def _write_sheets(
     cards: Sequence[Card], store: Store, out: Path, shown: Mapping[str, Shown], choice: SheetChoice
 ) -> list[dict[str, Any]]:
     folder = out / "sheets"
-    for old in folder.glob("*.png") if folder.is_dir() else ():
-        old.unlink()
     if choice == "none":
         return []
     folder.mkdir(exist_ok=True)
@@ -212,10 +236,6 @@ def _write_pages(
             loose=_loose(page.card),
         )
         (out / page.page).write_text(html, encoding="utf-8")
-    kept = {page.page.removeprefix("skus/") for page in pages}
-    for old in folder.glob("*.html"):
-        if old.name not in kept:
-            old.unlink()
     rules = Counter(rule for page in pages for rule in page.rules)
     index = jinja.get_template("index.html").render(
         **common,

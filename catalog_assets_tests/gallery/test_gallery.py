@@ -266,6 +266,21 @@ def test_a_foreign_page_is_never_overwritten_and_the_store_never_built_into(tmp_
         build_gallery(store, tmp_path / "store")
 
 
+def test_other_peoples_files_in_the_folder_stay(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for sku in ("A", "B"):
+        Maker(store).stage(sku, "raw_photo")
+    site = tmp_path / "site"
+    for name in ("sheets/mine.png", "skus/mine.html"):
+        Store(site).write(name, b"mine")
+    for _ in range(2):
+        build_gallery(store, site)
+    store.delete("manifest/raw_photo/B.json")
+    build_gallery(store, site, sheets="none")
+    assert {p.name for p in (site / "skus").iterdir()} == {"A.html", "mine.html"}
+    assert {p.name for p in (site / "sheets").iterdir()} == {"mine.png"}
+
+
 def test_a_gallery_to_send_holds_everything_itself_and_is_cheap_to_build_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     Maker(store).listed("A")
