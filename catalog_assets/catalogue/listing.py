@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from catalog_assets.catalogue.inventory import CATALOGUE_FILES, FileStat, Inventory, join
-from catalog_assets.catalogue.rows import CatalogueError, read_catalogue
+from catalog_assets.catalogue.rows import CatalogueError, Problem, read_catalogue
 from catalog_assets.storage.store import Store
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir", "node_modules"})
 
 
-def list_folder(folder: str) -> Iterator[FileStat]:
+def list_folder(folder: str, problems: list[Problem] | None = None) -> Iterator[FileStat]:
     """All files below a local folder, hidden ones left out; names are relative, with ``/``.
+
+    Args:
+        folder: where.
+        problems: what a person should mend is added here: links that lead back to a folder they lie in.
 
     Raises:
         CatalogueError: there is no such folder.
@@ -25,13 +29,32 @@ def list_folder(folder: str) -> Iterator[FileStat]:
     if not root.is_dir():
         raise CatalogueError(f"there is no inventory folder {folder}: create it or set CATALOG_INVENTORY")
     for here, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in SKIPPED_FOLDERS)
+        inside = "" if here == str(root) else Path(here).relative_to(root).as_posix() + "/"
+        kept: list[str] = []
+        for name in sorted(f for f in folders if not f.startswith(".") and f not in SKIPPED_FOLDERS):
+            linked = os.path.islink(os.path.join(here, name))  # noqa: PTH114, PTH118  a hundred thousand of them
+            if not (linked and leads_back(folder, inside + name)):
+                kept.append(name)
+            elif problems is not None:
+                text = "this link leads back to a folder it lies in; it is not followed. Remove it."
+                problems.append(Problem(inside + name, text))
+        folders[:] = kept
         for file in sorted(files):
             if file.startswith("."):
                 continue
-            found = stat_of(folder, Path(here, file).relative_to(root).as_posix())
+            found = stat_of(folder, inside + file)
             if found is not None:
                 yield found
+
+
+def leads_back(root: str, name: str) -> bool:
+    """Whether a linked folder is one of those it lies in, on the way by which it was found.
+
+    Followed, it would hold itself without end. A link to a folder elsewhere is somebody's wish.
+    """
+    parts = name.split("/")
+    above = [os.path.join(root, *parts[:n]) for n in range(len(parts))]  # noqa: PTH118
+    return any(os.path.samefile(folder, os.path.join(root, name)) for folder in above)  # noqa: PTH118, PTH121
 
 
 def stat_of(folder: str, name: str) -> FileStat | None:

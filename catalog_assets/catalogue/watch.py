@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog_assets.catalogue.inventory import FileStat
-from catalog_assets.catalogue.listing import SKIPPED_FOLDERS, bucket_pages, stat_of
+from catalog_assets.catalogue.listing import SKIPPED_FOLDERS, bucket_pages, leads_back, stat_of
 from catalog_assets.catalogue.rows import CatalogueError
 
 BUDGET = 0.1
@@ -170,7 +170,9 @@ class FolderWatch(Watch):
                     continue
                 if not entry.is_dir():
                     present[prefix + entry.name] = entry.inode()
-                elif entry.name not in SKIPPED_FOLDERS:
+                elif entry.name not in SKIPPED_FOLDERS and not (
+                    entry.is_symlink() and leads_back(self._root, prefix + entry.name)
+                ):
                     below.add(prefix + entry.name)
         before = known.inodes or {}
         known.inodes = present if len(present) > SLICE else None

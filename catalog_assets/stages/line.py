@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from catalog_assets.catalogue.house import House, Houses
 from catalog_assets.catalogue.inventory import FileStat, Inventory
 from catalog_assets.catalogue.listing import list_bucket, list_folder, read_inventory
+from catalog_assets.catalogue.rows import Problem
 from catalog_assets.catalogue.snapshot import Entry, Size, Snapshot, Snapshots
 from catalog_assets.catalogue.watch import BucketWatch, FolderWatch, Watch
 from catalog_assets.settings import Settings
@@ -59,10 +60,10 @@ class Line:
 
     # -- the inventory as it lies there now -------------------------------------------------
 
-    def list_files(self) -> Iterable[FileStat]:
-        """Every file of the inventory."""
+    def list_files(self, problems: list[Problem] | None = None) -> Iterable[FileStat]:
+        """Every file of the inventory; what a person should mend in its folders is added to ``problems``."""
         if not self.inventory.remote:
-            return list_folder(self.settings.inventory)
+            return list_folder(self.settings.inventory, problems)
         if self._s3_client is None:
             raise RuntimeError("an inventory in S3 needs an S3 client")
         return list_bucket(self._s3_client(), self.settings.inventory)
@@ -77,7 +78,10 @@ class Line:
 
     def look(self, files: Iterable[FileStat] | None = None) -> Inventory:
         """Read the catalogue and join it with the photos; nothing is stored."""
-        return read_inventory(self.inventory, self.list_files() if files is None else files)
+        problems: list[Problem] = []
+        found = read_inventory(self.inventory, self.list_files(problems) if files is None else files)
+        found.problems += problems
+        return found
 
     def publish_catalogue(self) -> Snapshot:
         """Look at the inventory and make what is there the snapshot that stages work from."""

@@ -1,9 +1,15 @@
+import os
 from pathlib import Path
+
+import pytest
 
 from catalog_assets.catalogue.inventory import FileStat, is_photo, join
 from catalog_assets.catalogue.listing import list_folder, read_inventory
 from catalog_assets.catalogue.rows import read_catalogue
 from catalog_assets.catalogue.snapshot import Snapshot, Snapshots
+from catalog_assets.catalogue.watch import FolderWatch
+from catalog_assets.settings import Settings
+from catalog_assets.stages.line import Line
 from catalog_assets.storage.store import Store
 
 
@@ -125,3 +131,26 @@ def test_a_snapshot_tells_the_sizes_of_the_collections_asked_for(tmp_path: Path)
         'Tide "No. 1" – Gezeiten': [(20.5, None, None)],
     }
     assert snapshot.sizes(["Tide", "Unknown"]) == {"Tide": [(None, None, None)], "Unknown": []}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links to folders need a privilege on Windows")
+def test_a_link_to_a_folder_above_neither_multiplies_nor_hangs_the_inventory(tmp_path: Path):
+    inventory = lay_out(tmp_path / "i", "sku\nA\nB\n")
+    for sku in "AB":
+        inventory.write(f"photos/{sku}/hero.jpg", b"1")
+    photos = tmp_path / "i" / "photos"
+    (photos / "A" / "up").symlink_to("..")
+    (photos / "A" / "itself").symlink_to(".")
+    (photos / "A" / "across").symlink_to("../B")
+    (photos / "B" / "across").symlink_to("../A")
+    (photos / "C").symlink_to("A")
+    line = Line(Settings(inventory=inventory.base, store=str(tmp_path / "s")))
+    found = line.look()
+    said = {p.file for p in found.problems if "leads back" in p.message}
+    assert {"photos/A/up", "photos/A/itself", "photos/A/across/across"} <= said
+    assert {sku: len(photos) for sku, photos in found.photos.items()} == {"A": 1, "B": 1}
+    names = {file.name for file in line.list_files()}
+    assert "photos/C/hero.jpg" in names, "a link to a folder elsewhere is followed"
+    assert len(names) < 15
+    watched = FolderWatch(inventory.base).look()
+    assert watched.names == names
