@@ -16,6 +16,8 @@ from catalog_assets.catalogue.sku import IllegalSku, valid_sku
 SYNONYMS = {"color": "colour", "colors": "colour", "colours": "colour", "barcode": "gtin", "ean": "gtin"}
 COLUMNS = tuple(name for name in Item.model_fields if name != "extra")
 MAX_BYTES = 512_000_000
+MAX_CELL = 131_072
+"""Characters of one value; a longer one is somebody's embedded picture or a mark that is not closed."""
 
 Row = dict[str, str]
 
@@ -130,19 +132,77 @@ def _plain(message: str) -> str:
     return message
 
 
-def _csv_rows(data: bytes, file: str, ragged: list[Problem]) -> Iterator[tuple[int, Row]]:
+def _csv_rows(data: bytes, file: str, problems: list[Problem]) -> Iterator[tuple[int, Row]]:
     text = _text(data, file)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    header: list[str] = []
+    for number, (cells, closed) in enumerate(_records(text, _delimiter(text)), start=1):
+        if not closed:
+            message = (
+                "its quotation marks do not match, so it is read to the end of its line only. Mend them."
+            )
+            problems.append(Problem(file, message, number))
+        if number == 1:
+            header = [_column(name) for name in cells]
+            continue
+        if len(cells) > len(header) and any(c.strip() for c in cells[len(header) :]):
+            where = f"has {len(cells)} cells but the header has {len(header)}"
+            message = f"{where}; the cells beyond are ignored. Put values with commas in quotation marks."
+            problems.append(Problem(file, message, number))
+        for column, cell in zip(header, cells, strict=False):
+            if len(cell) > MAX_CELL:
+                message = (
+                    f"has {len(cell)} characters, more than {MAX_CELL}; the value is ignored. Shorten it."
+                )
+                problems.append(Problem(file, message, number, column))
+        short = ("" if len(cell) > MAX_CELL else cell for cell in cells)
+        yield number, _row(zip(header, short, strict=False))
+
+
+class _Lines:
+    """The lines of a text, from any one on."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = list(io.StringIO(text, newline=""))
+        self.at = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self.at == len(self.lines):
+            raise StopIteration
+        self.at += 1
+        return self.lines[self.at - 1]
+
+
+def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], bool]]:
+    """The cells of each row, and whether its quotation marks are closed.
+
+    One that is not closed would take all rows up to the next one into its cell, or the rest of the file.
+    A row over several lines that is not what a spreadsheet would write ends with its first line instead.
+    """
+    csv.field_size_limit(MAX_BYTES)  # the module's own limit refuses the file; ours refuses the value
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=delimiter)
+    while lines.at < len(lines.lines):
+        first = lines.at
+        cells = next(reader, [])
+        own = lines.lines[first : lines.at]
+        # One that ends with its line took nothing from another row; the last may only have ended with the file.
+        alone = len(own) == 1 and lines.at < len(lines.lines)
+        closed = alone or _well_formed(own, delimiter)
+        if not closed:
+            lines.at = first + 1
+            reader = csv.reader(lines, delimiter=delimiter)
+            cells = next(csv.reader(own[:1], delimiter=delimiter), [])
+        yield cells, closed
+
+
+def _well_formed(lines: list[str], delimiter: str) -> bool:
     try:
-        header = [_column(name) for name in next(reader, [])]
-        for number, cells in enumerate(reader, start=2):
-            if len(cells) > len(header) and any(c.strip() for c in cells[len(header) :]):
-                where = f"has {len(cells)} cells but the header has {len(header)}"
-                message = f"{where}; the cells beyond are ignored. Put values with commas in quotation marks."
-                ragged.append(Problem(file, message, number))
-            yield number, _row(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise CatalogueError(f"{file} is not a readable CSV ({error}): save it again as CSV UTF-8") from None
+        return len(list(csv.reader(lines, delimiter=delimiter, strict=True))) == 1
+    except csv.Error:
+        return False
 
 
 def _header_only(data: bytes, file: str) -> list[str]:

@@ -81,6 +81,41 @@ def test_a_row_with_too_many_cells_is_named_and_read():
 
 
 @pytest.mark.parametrize(
+    ("text", "row", "titles"),
+    [
+        ('A,"Plate 12\nB,Cup\nC,Pan\n', 2, {"A": "Plate 12", "B": "Cup", "C": "Pan"}),
+        ('A,Cup\nB,"Plate 12\nC,"Pan"\nD,Pot\n', 3, {"A": "Cup", "B": "Plate 12", "C": "Pan", "D": "Pot"}),
+        ('A,Cup\nB,"Pan', 3, {"A": "Cup", "B": "Pan"}),
+    ],
+)
+def test_a_quotation_mark_that_is_not_closed_takes_no_other_row_with_it(text, row, titles):
+    catalogue = rows("sku,title\n" + text)
+    assert {sku: item.title for sku, item in catalogue.items.items()} == titles
+    (problem,) = catalogue.problems
+    assert problem.row == row
+    assert "quotation marks" in problem.message
+
+
+def test_a_value_over_several_lines_is_one_value():
+    text = 'sku,title,story\r\nA,Mug,"Says ""hi"",\r\nthen\r\nnothing"\r\n\r\nB,Pan,"x"'
+    catalogue = rows(text)
+    assert catalogue.items["A"].extra["story"] == 'Says "hi",\r\nthen\r\nnothing'
+    assert catalogue.items["B"].extra["story"] == "x"
+    assert not catalogue.problems
+
+
+@pytest.mark.parametrize("mark", ["", '"'])
+def test_a_value_that_is_far_too_long_is_named_and_the_rest_is_read(mark: str):
+    long = mark + "y" * 200_000 + mark
+    catalogue = rows(f"sku,title,story\nA,Mug,\nB,Cup,{long}\nC,Pan,\n")
+    assert {sku: item.title for sku, item in catalogue.items.items()} == {"A": "Mug", "B": "Cup", "C": "Pan"}
+    assert catalogue.items["B"].extra == {}
+    (problem,) = catalogue.problems
+    assert (problem.row, problem.column) == (3, "story")
+    assert "200000 characters" in problem.message
+
+
+@pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"title,price\nMug,3\n", "no column 'sku'"),
