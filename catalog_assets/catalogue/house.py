@@ -180,11 +180,13 @@ class Houses:
         """
         house = read_house(inventory)
         house.validate()
-        for name, data in house.files.items():
-            if self.store.read_or_none(f"{FOLDER}/{name}") != data:
-                self.store.write(f"{FOLDER}/{name}", data)
-        # The index is written last: until then the old set of files is the one in force.
-        index = {"files": house.hashes}
+        hashes = house.hashes
+        for name, kept in hashes.items():
+            if not self.store.exists(f"{FOLDER}/{kept}"):
+                self.store.write(f"{FOLDER}/{kept}", house.files[name])
+        # Files lie under their hash and the index is written last: until then, and for whoever publishes at the
+        # same moment, the old set is whole.
+        index = {"files": hashes}
         self.store.write(f"{FOLDER}/index.json", json.dumps(index, indent=1).encode())
         return house
 
@@ -193,7 +195,12 @@ class Houses:
         index = self.store.read_or_none(f"{FOLDER}/index.json")
         if index is None:
             return None
-        return House({name: self.store.read(f"{FOLDER}/{name}") for name in json.loads(index)["files"]})
+        return House({name: self._file(name, kept) for name, kept in json.loads(index)["files"].items()})
+
+    def _file(self, name: str, kept: str) -> bytes:
+        data = self.store.read_or_none(f"{FOLDER}/{kept}")
+        # Stores of earlier versions have them under their names.
+        return self.store.read(f"{FOLDER}/{name}") if data is None else data
 
 
 def today() -> str:

@@ -155,23 +155,24 @@ class Snapshots:
         Returns:
             its number.
         """
-        number = self.current_number()
-        current = self.load(number)
+        newest = self.current_number()
+        current = self.load(newest)
         if current is not None and current.hash == snapshot.hash:
-            return number
-        number += 1
+            return newest
         buffer = io.BytesIO()
-        snapshot.frame.write_parquet(
-            buffer, compression="lz4"
-        )  # a third of zstd's time; 5 MB for 100 000 SKUs
-        self.store.write(
-            _name(number, ".problems.json"), json.dumps([asdict(p) for p in snapshot.problems]).encode()
-        )
-        self.store.write(_name(number), buffer.getvalue())
-        self.store.write(POINTER, json.dumps({"number": number}).encode())
-        if number > KEEP:
-            self.store.delete(_name(number - KEEP))
-            self.store.delete(_name(number - KEEP, ".problems.json"))
+        snapshot.frame.write_parquet(buffer)
+        number = newest + 1
+        # Somebody else may publish at this moment, or have been stopped before the pointer was written.
+        while not self.store.create(_name(number), buffer.getvalue()):
+            number += 1
+        problems = json.dumps([asdict(p) for p in snapshot.problems]).encode()
+        self.store.write(_name(number, ".problems.json"), problems)
+        if self.current_number() < number:
+            self.store.write(POINTER, json.dumps({"number": number}).encode())
+        for old in range(newest + 1 - KEEP, number + 1 - KEEP):
+            if old > 0:
+                self.store.delete(_name(old))
+                self.store.delete(_name(old, ".problems.json"))
         return number
 
 

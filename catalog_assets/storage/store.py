@@ -34,7 +34,10 @@ class Store:
     def __init__(self, base: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
         self.base = os.fspath(base)
         self.options = dict(options or {})
-        scheme = self.base.split("://", 1)[0] if "://" in self.base else ""
+        scheme, mark, rest = self.base.partition("://")
+        scheme = scheme.lower() if mark else ""
+        if scheme in REMOTE_SCHEMES:
+            self.base = f"{scheme}://{rest}"  # S3:// is a bucket too, not a folder of that name
         self.remote = scheme in REMOTE_SCHEMES
         if scheme in ("s3", "s3a"):
             # Another process may have written since we looked: never answer from a remembered listing.
@@ -116,6 +119,13 @@ class Store:
                 os.link(part, path.path)
             except FileExistsError:
                 return False
+            except OSError:
+                # No hard links here (FAT, some network folders): claim the name first, then fill it whole.
+                try:
+                    Path(path.path).open("x").close()
+                except FileExistsError:
+                    return False
+                part.replace(path.path)
         _sync_folder(Path(path.path).parent)
         return True
 

@@ -1,4 +1,6 @@
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,32 @@ def test_snapshots_are_numbered_kept_and_not_repeated(tmp_path: Path):
         last = snapshots.publish(look(inventory))
     assert snapshots.load(last) is not None
     assert snapshots.load(first) is None
+
+
+def test_publishers_at_the_same_moment_never_write_over_one_another(tmp_path: Path):
+    store = Store(tmp_path / "s")
+
+    def snapshot(number: int) -> Snapshot:
+        catalogue = read_catalogue(f"sku\nS{number}\n".encode(), "catalog.csv")
+        return Snapshot.of(join(catalogue, files(f"photos/S{number}.jpg")))
+
+    ready = threading.Barrier(6)
+
+    def publish(number: int) -> int:
+        mine, of_store = snapshot(number), Snapshots(store)
+        ready.wait()
+        return of_store.publish(mine)
+
+    with ThreadPoolExecutor(6) as pool:
+        numbers = list(pool.map(publish, range(6)))
+    snapshots = Snapshots(store)
+    loaded = [snapshots.load(number) for number in numbers]
+    assert [s.skus if s else None for s in loaded] == [[f"S{n}"] for n in range(6)]
+    assert snapshots.current_number() in numbers
+    for number in range(6, 20):
+        last = snapshots.publish(snapshot(number))
+    kept = [name for name in store.listing("catalogue") if name.endswith(".parquet")]
+    assert kept == [f"catalogue/snapshot-{n:08d}.parquet" for n in range(last - 7, last + 1)]
 
 
 def test_a_snapshot_tells_the_sizes_of_the_collections_asked_for(tmp_path: Path):

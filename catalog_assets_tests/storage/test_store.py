@@ -1,3 +1,5 @@
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -47,7 +49,13 @@ def test_create_never_replaces(store: Store):
     assert store.read("once") == b"first"
 
 
-def test_exactly_one_of_many_racing_creators_wins(tmp_path: Path):
+def _no_links(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, "no hard links here")
+
+
+@pytest.mark.parametrize("link", [os.link, _no_links])
+def test_exactly_one_of_many_racing_creators_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link):
+    monkeypatch.setattr(os, "link", link)
     store = Store(tmp_path)
     wins: list[int] = []
     start = threading.Barrier(8)
@@ -64,6 +72,11 @@ def test_exactly_one_of_many_racing_creators_wins(tmp_path: Path):
         thread.join()
     assert len(wins) == 1
     assert store.read("slot") == str(wins[0]).encode()
+
+
+def test_a_bucket_is_one_however_its_scheme_is_written():
+    store = Store("S3://Bucket/Prefix")
+    assert (store.remote, store.base) == (True, "s3://Bucket/Prefix")
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a"])
