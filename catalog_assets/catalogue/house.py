@@ -12,19 +12,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.catalogue.brand import Brand, BrandError, load_brand
-from catalog_assets.channels.packs import ChannelPack, load_packs
+from catalog_assets.channels.packs import ChannelPack, PackError, load_packs
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
 from catalog_assets.scenes.contract import EngineError
-from catalog_assets.scenes.plates import Plate, builtin_plates, load_plates
+from catalog_assets.scenes.plates import Plate, PlateError, builtin_plates, load_plates
 from catalog_assets.scenes.routing import check_engine
-from catalog_assets.scenes.templates import SceneTemplate, default_templates, load_templates
+from catalog_assets.scenes.templates import SceneTemplate, TemplateError, default_templates, load_templates
 from catalog_assets.storage.fingerprint import fingerprint
-from catalog_assets.storage.store import Store, sha256
+from catalog_assets.storage.store import Store, StoreError, sha256
 
 FOLDER = "catalogue/house"
 BRAND_FILE, SCENES_FILE, PLATES_FILE = "brand.yaml", "scenes.yaml", "plates.json"
@@ -72,7 +73,7 @@ class House:
             return dict(builtin_plates())
         folder = own.rpartition("/")[0]
         read = self._reader(folder)
-        return {**builtin_plates(), **load_plates(_text(self.files[own], own), read)}
+        return {**builtin_plates(), **load_plates(_text(self.files[own], own), read, own)}
 
     def plate_print(self, name: str | None) -> str | None:
         """Changes when a plate's picture or any of its numbers does; None for a plate that is drawn."""
@@ -122,8 +123,11 @@ class House:
             _ = self.logo
         except UnreadablePhoto as error:
             raise BrandError(f"{BRAND_FILE}: the logo {self.brand.logo!r} cannot be read: {error}") from None
-        plates = self.plates
-        for template in self.templates:
+        try:
+            plates, templates, _ = self.plates, self.templates, self.packs
+        except (PlateError, TemplateError, PackError) as error:
+            raise BrandError(str(error)) from None
+        for template in templates:
             if template.plate and template.plate not in plates and not template.plate.startswith("backdrop"):
                 known = ", ".join(sorted(plates))
                 raise BrandError(
@@ -134,7 +138,6 @@ class House:
                 check_engine(template.engine)
             except EngineError as error:
                 raise BrandError(f"{SCENES_FILE}: scene {template.name!r}: {error}") from None
-        _ = self.packs
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -157,13 +160,25 @@ def read_house(inventory: Store) -> House:
     own_plates = next((n for n in files if n.rsplit("/", 1)[-1] == PLATES_FILE), None)
     if own_plates:
         folder = own_plates.rpartition("/")[0]
-        listed = json.loads(_text(files[own_plates], own_plates)).get("plates", {})
-        extra += [f"{folder}/{p['file']}" if folder else p["file"] for p in listed.values() if "file" in p]
+        extra += [f"{folder}/{file}" if folder else file for file in _pictures(files[own_plates])]
     for name in extra:
-        data = inventory.read_or_none(name)
+        try:
+            data = inventory.read_or_none(name)
+        except (StoreError, IsADirectoryError, NotADirectoryError):
+            continue  # a folder, or a name outside the inventory: whoever needs it says that it is missing
         if data is not None:
             files[name] = data
     return House(files)
+
+
+def _pictures(plates: bytes) -> list[str]:
+    """The pictures a ``plates.json`` names; of one that is not valid none, which :meth:`House.validate` says."""
+    try:
+        listed = list(cast("dict[str, Any]", json.loads(plates))["plates"].values())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+    files = [cast("dict[str, Any]", plate).get("file") for plate in listed if isinstance(plate, dict)]
+    return [file for file in files if isinstance(file, str) and file]
 
 
 class Houses:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from catalog_assets.catalogue.item import Item
 from catalog_assets.catalogue.rows import Catalogue, Problem
-from catalog_assets.catalogue.sku import IllegalSku, valid_sku
+from catalog_assets.catalogue.sku import IllegalSku, is_reserved, valid_sku
 
 PHOTO_SUFFIXES = frozenset(
     {
@@ -77,7 +77,7 @@ def join(catalogue: Catalogue | None, files: Iterable[FileStat]) -> Inventory:
         catalogue = _from_photos(photos)
     inventory = Inventory(items=catalogue.items, problems=list(catalogue.problems))
     rejected = {p.sku.casefold() for p in catalogue.problems if p.rejected and p.sku}
-    by_sku, strays = _by_convention(catalogue.items, photos)
+    by_sku, strays, doubles = _by_convention(catalogue.items, photos)
     claimed: set[str] = set()
     for sku, item in catalogue.items.items():
         found = dict(by_sku.get(sku, {}))
@@ -102,6 +102,12 @@ def join(catalogue: Catalogue | None, files: Iterable[FileStat]) -> Inventory:
                 )
             continue
         inventory.photos[sku] = _ordered(found)
+    for file, first, sku in doubles:
+        if file.name not in claimed:
+            text = (
+                f"{first.name} is the same view of SKU {sku}, so this file is not used. Rename or remove it."
+            )
+            inventory.problems.append(Problem(file.name, text, None, None, sku))
     for file in strays:
         if file.name in claimed or not file.name.startswith("photos/"):
             continue
@@ -124,18 +130,24 @@ def _ordered(found: Mapping[str, FileStat]) -> tuple[PhotoFile, ...]:
 
 def _by_convention(
     items: Mapping[str, Item], photos: Sequence[FileStat]
-) -> tuple[dict[str, dict[str, FileStat]], list[FileStat]]:
+) -> tuple[dict[str, dict[str, FileStat]], list[FileStat], list[tuple[FileStat, FileStat, str]]]:
+    """By SKU and view the file; files of nobody; and a further file of a view with the first one."""
     known = {sku.casefold(): sku for sku in items}
     found: dict[str, dict[str, FileStat]] = {}
     strays: list[FileStat] = []
+    doubles: list[tuple[FileStat, FileStat, str]] = []
     for file in photos:
         sku, view = split_name(file.name, known)
         if sku is None:
             strays.append(file)
         else:
             # Of hero.jpg and hero.png the first by name counts; the other would silently replace it.
-            found.setdefault(sku, {}).setdefault(view, file)
-    return found, strays
+            views = found.setdefault(sku, {})
+            if view in views:
+                doubles.append((file, views[view], sku))
+            else:
+                views[view] = file
+    return found, strays, doubles
 
 
 def split_name(name: str, known: Mapping[str, str]) -> tuple[str | None, str]:
@@ -159,7 +171,8 @@ def split_name(name: str, known: Mapping[str, str]) -> tuple[str | None, str]:
 
 
 def _view(stem: str) -> str:
-    return _VIEW.sub("-", stem).strip("-.").lower()[:60] or "view"
+    view = _VIEW.sub("-", stem).strip("-.").lower()[:60] or "view"
+    return f"view-{view}" if is_reserved(view) else view
 
 
 def _sku_part(name: str) -> str:

@@ -21,6 +21,11 @@ _FORBIDDEN = {
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
 
+def is_reserved(name: str) -> bool:
+    """Whether Windows keeps a file name, with whatever extension, to itself."""
+    return _RESERVED.match(name) is not None
+
+
 class IllegalSku(ValueError):
     """The text cannot be a SKU here; the message says why and what to do."""
 
@@ -45,6 +50,6 @@ def valid_sku(text: str) -> str:
         raise IllegalSku(f"the SKU {sku!r} contains an invisible control character: type it anew")
     if sku in (".", "..") or ".." in sku or sku.startswith(".") or sku.endswith("."):
         raise IllegalSku(f"the SKU {sku!r} begins or ends with a dot or contains two in a row: remove them")
-    if _RESERVED.match(sku):
+    if is_reserved(sku):
         raise IllegalSku(f"the SKU {sku!r} is a name that Windows reserves: add a prefix")
     return sku

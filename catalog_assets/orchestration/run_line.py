@@ -104,19 +104,20 @@ class LineRun:
         check_engine(self.settings.engine)
         self.line.publish_house()
         snapshot = self.line.publish_catalogue()
-        for problem in snapshot.problems:
-            if problem.rejected or problem.column == "photo":
-                self.rejected[problem.sku or str(problem)] = str(problem)
-            else:
-                self.notes.append(str(problem))
         here = set(snapshot.skus)
+        for problem in snapshot.problems:
+            name = problem.sku or str(problem)
+            lost = (problem.rejected or problem.column == "photo") and problem.sku not in here
+            if lost and name not in self.rejected:
+                self.rejected[name] = str(problem)
+            else:  # its SKU goes on, or has a reason in the table already
+                self.notes.append(str(problem))
         missing = [sku for sku in self.wanted if sku not in here]
         if missing:
             why = self.rejected.get(missing[0]) or "no row of the catalogue has it with a photo"
             raise UnknownSku(f"SKU {missing[0]!r} cannot be run: {why}")
         if self.wanted:
             self.rejected = {}
-        self.rejected = {sku: text for sku, text in self.rejected.items() if sku not in here}
         wanted = set(self.wanted)
         self.skus = [sku for sku in snapshot.skus if not wanted or sku in wanted]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog_assets.catalogue.brand import BrandError
 from catalog_assets.catalogue.house import Houses
 from catalog_assets.storage.store import Store
 
@@ -43,3 +44,26 @@ def test_a_house_kept_by_an_earlier_version_is_read(tmp_path: Path):
     house = Houses(store).load()
     assert house is not None
     assert house.brand.name == "Old"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("plates.json", b"{", "plates.json: needs the form"),
+        ("plates/plates.json", b"[1]", "plates/plates.json: needs the form"),
+        ("plates.json", b'{"plates": {"oak": 3}}', "plate 'oak'"),
+        ("plates.json", b'{"plates": {"oak": {"file": 3}}}', "plate 'oak', file"),
+        ("plates.json", b'{"plates": {"oak": {"file": "../../x.jpg"}}}', "plate 'oak'"),
+        ("plates.json", b"\xff\xfe", "not UTF-8"),
+        ("channels/my.toml", b"name = ", "channels/my.toml"),
+        ("channels/my.toml", b"title = 'x'", "'name' is missing"),
+        ("scenes.yaml", b"scenes: 3", "scenes.yaml"),
+        ("brand.yaml", b"logo: ../../logo.png", "logo"),
+    ],
+)
+def test_house_files_that_cannot_be_used_are_one_sentence(tmp_path: Path, name: str, data: bytes, said: str):
+    inventory = Store(tmp_path / "i")
+    inventory.write(name, data)
+    with pytest.raises(BrandError, match=said) as refused:
+        Houses(Store(tmp_path / "s")).publish(inventory)
+    assert name.rpartition("/")[2] in str(refused.value)

@@ -48,6 +48,27 @@ def test_the_photo_column_wins_over_the_folder_and_further_views_stay():
     assert views(inventory, "A") == {"hero": "pics/x.jpg", "side": "photos/A/side.jpg"}
 
 
+def test_of_two_files_for_one_view_the_one_that_is_not_used_is_named():
+    names = (
+        "photos/A/front.jpg",
+        "photos/A/Front.png",
+        "photos/B.jpg",
+        "photos/B/hero.jpg",
+        "photos/B/hero.png",
+    )
+    inventory = joined("sku,photo\nA,\nB,photos/B/hero.png\n", *names)
+    assert views(inventory, "B") == {"hero": "photos/B/hero.png"}
+    said = {p.file: (p.sku, p.message) for p in inventory.problems}
+    assert set(said) == {"photos/A/front.jpg", "photos/B/hero.jpg"}
+    assert said["photos/A/front.jpg"][0] == "A"
+    assert "photos/A/Front.png is the same view" in said["photos/A/front.jpg"][1]
+
+
+def test_a_view_gets_no_name_that_windows_keeps_to_itself():
+    inventory = joined("sku\nA\n", "photos/A/hero.jpg", "photos/A/AUX.jpg", "photos/A/con.2.jpg")
+    assert set(views(inventory, "A")) == {"hero", "view-aux", "view-con.2"}
+
+
 def test_a_photo_without_a_row_and_a_row_without_a_photo_are_reported_not_fatal():
     inventory = joined("sku,photo\nA,\nB,gone.jpg\nC,\n", "photos/C.jpg", "photos/stray.jpg")
     said = "\n".join(str(p) for p in inventory.problems)
