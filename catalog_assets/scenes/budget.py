@@ -21,6 +21,7 @@ from typing import Any
 
 from catalog_assets.scenes.contract import Money
 from catalog_assets.scenes.ledger import Intent, Ledger, Standing, digest, from_micro, owner_is_dead
+from catalog_assets.scenes.scene_costs import SceneCosts
 
 COLLISIONS = 8
 """How often a reservation that collided with another tries again."""
@@ -104,6 +105,7 @@ class Budget:
         self, ledger: Ledger, ceilings: Ceilings, run: str, wait: Callable[[float], None] = time.sleep
     ) -> None:
         self.ledger = ledger
+        self._scenes = SceneCosts(ledger, ABANDONED_AFTER)
         self.ceilings = ceilings
         self.run = run
         self._wait = wait
@@ -131,7 +133,7 @@ class Budget:
             scene: which scene.
             request_hash: names the request; it is never under way twice.
             pace: the limiter's key of engine and account.
-            scene_ceiling: dollars per SKU and scene, where the template has one.
+            scene_ceiling: dollars per SKU and scene, whenever they are spent, where the template has one.
             body: more facts for the ledger (engine, model, size …).
 
         Raises:
@@ -178,8 +180,9 @@ class Budget:
         for fresh in (False, True):
             if fresh:
                 self.ledger.standings(asked.day)
+            before = self._scene_before(asked, scene_ceiling)
             with self._decide:
-                verdict = self._ceilings(asked, scene_ceiling, self._counted(asked))
+                verdict = self._ceilings(asked, scene_ceiling, before, self._counted(asked))
             if not isinstance(verdict, BudgetExceededError):
                 return
         raise verdict
@@ -224,17 +227,24 @@ class Budget:
         days = {(self.ledger.now() + shift).date().isoformat() for shift in (-MIDNIGHT, MIDNIGHT)}
         for day in days - {intent.day}:
             self.ledger.standings(day)
+        before = self._scene_before(intent, scene_ceiling)
         with self._decide:
             beside = [s for day in days - {intent.day} for s in self.ledger.known(day) if not s.withdrawn]
             others = self._counted(intent)
             verdict = self._same_request(intent, [*others, *beside]) or self._ceilings(
-                intent, scene_ceiling, others
+                intent, scene_ceiling, before, others
             )
             if verdict is None:
                 # Granted: from here on it counts for the next one decided in this process.
                 self._announced.discard(intent.id)
                 self._granted.add(intent.id)
             return verdict
+
+    def _scene_before(self, intent: Intent, ceiling: Money | None) -> int:
+        """What the scene has cost on earlier days, in micro-dollars; only looked up where it has a ceiling."""
+        if ceiling is None or intent.quote.usd == 0:
+            return 0
+        return self._scenes.before(intent.day, digest(f"{intent.sku}\n{intent.scene}"))
 
     def _counted(self, intent: Intent) -> list[Standing]:
         """The day's attempts that stand against ``intent``, as last listed."""
@@ -271,36 +281,36 @@ class Budget:
         return True
 
     def _ceilings(
-        self, intent: Intent, scene_ceiling: Money | None, others: list[Standing]
+        self, intent: Intent, scene_ceiling: Money | None, scene_before: int, others: list[Standing]
     ) -> Exception | None:
         if intent.quote.usd == 0:
             return None
         sku, scene, run = digest(intent.sku), digest(f"{intent.sku}\n{intent.scene}"), digest(intent.run)
         earlier = [s for day in self._days - {intent.day} for s in self.ledger.known(day) if s.run == run]
-        scopes: list[tuple[str, str, Money | None, list[Standing]]] = [
-            ("this UTC day", "CATALOG_BUDGET_USD", self.ceilings.day, others),
+        scopes: list[tuple[str, str, Money | None, list[Standing], int]] = [
+            ("this UTC day", "CATALOG_BUDGET_USD", self.ceilings.day, others, 0),
             (
                 "this run", "CATALOG_BUDGET_RUN_USD", self.ceilings.run,
-                [*earlier, *(s for s in others if s.run == run)],
+                [*earlier, *(s for s in others if s.run == run)], 0,
             ),
             (
                 f"SKU {intent.sku}", "CATALOG_BUDGET_SKU_USD", self.ceilings.sku,
-                [s for s in others if s.sku == sku],
+                [s for s in others if s.sku == sku], 0,
             ),
             (
                 f"scene {intent.scene} of SKU {intent.sku}", "budget_usd in scenes.yaml", scene_ceiling,
-                [s for s in others if s.scene == scene],
+                [s for s in others if s.scene == scene], scene_before,
             ),
         ]  # fmt: skip
         own = int(intent.quote.usd * 1_000_000)
-        for what, setting, ceiling, counted in scopes:
+        for what, setting, ceiling, counted, before in scopes:
             if ceiling is None:
                 continue
             limit = int(ceiling.usd * 1_000_000)
             undecided = [
                 s for s in counted if s.called is None and s.settled is None and s.intent not in self._granted
             ]
-            sure = sum(s.micro for s in counted) - sum(s.micro for s in undecided)
+            sure = before + sum(s.micro for s in counted) - sum(s.micro for s in undecided)
             if sure + own > limit:
                 return BudgetExceededError(
                     f"The budget for {what} is used up: {from_micro(sure)} of {ceiling} are spent or "

@@ -134,6 +134,39 @@ def test_a_new_utc_day_has_its_own_budget_and_late_outcomes_stay_with_their_day(
     assert sum(s.micro for s in ledger.standings("2026-11-22").values()) == 900_000
 
 
+@pytest.mark.parametrize("where", ["folder", pytest.param("s3", marks=pytest.mark.s3)])
+def test_what_a_scene_may_cost_is_not_given_anew_each_day(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str
+):
+    base = str(tmp_path) if where == "folder" else request.getfixturevalue("s3_address") + "/store"
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+    def opened() -> Budget:
+        return Budget(Ledger(Store(base), now=lambda: now), Ceilings(usd("9")), "r", wait=lambda _: None)
+
+    first = opened()
+    reserve(first, "0.3", scene_ceiling=usd("0.5")).withdraw("no answer")
+    bought = reserve(first, "0.4", scene_ceiling=usd("0.5"))
+    bought.sending()
+    bought.settle(usd("0.3"))
+    reserve(first, "0.2", scene_ceiling=usd("0.5"))  # announced, never sent
+    now += timedelta(days=2)
+    fresh = opened()
+    for of in (first, fresh):
+        with pytest.raises(BudgetExceededError, match=r"Raise budget_usd in scenes\.yaml"):
+            reserve(of, "0.3", scene_ceiling=usd("0.5"))
+        with pytest.raises(BudgetExceededError, match="scene s of SKU A"):
+            of.refuse_if_spent(quote=usd("0.3"), sku="A", scene="s", scene_ceiling=usd("0.5"))
+    listed: list[str] = []
+    listing = Store.listing
+    monkeypatch.setattr(Store, "listing", lambda of, name="": (listed.append(name), listing(of, name))[1])
+    reserve(fresh, "0.2", scene_ceiling=usd("0.5")).sending()
+    reserve(fresh, "0.5", "B", scene_ceiling=usd("0.5")).sending()
+    assert not [name for name in listed if name.startswith("ledger/2026-11-20")], "a day is listed once"
+    with pytest.raises(BudgetExceededError, match="budget_usd"):
+        reserve(first, "0.01", scene_ceiling=usd("0.5"))
+
+
 def test_the_same_request_is_not_sent_while_its_answer_is_awaited(tmp_path: Path):
     reserve(budget(tmp_path), "0.1", name="same" * 8).sending()
     with pytest.raises(AlreadyInFlightError):
