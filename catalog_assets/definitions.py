@@ -38,7 +38,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         ],
         sensors=sensors(settings.sensor_seconds),  # new_inventory, brand_changed, automation
         resources={"line": LineResource(s3=S3Resource()), **(overrides or {})},
-        executor=executor(),
+        executor=executor(settings.executor),
     )
 
 

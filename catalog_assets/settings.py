@@ -37,6 +37,7 @@ class Settings:
         thumbs_url: where a browser finds the store's ``thumbs/`` folder; empty shows no pictures in the UI.
         catalogue: name of the partition set; one per catalogue above 100 000 SKUs.
         sensor_seconds: least time between two looks of a sensor; 60 is kinder beyond 10 000 SKUs.
+        executor: where steps run: ``in_process``, ``celery`` or ``kubernetes``.
     """
 
     inventory: str = "inventory"
@@ -53,6 +54,7 @@ class Settings:
     thumbs_url: str = ""
     catalogue: str = "sku"
     sensor_seconds: int = 30
+    executor: str = "in_process"
 
     def with_(self, **changes: Any) -> Settings:
         """A copy with some settings changed."""

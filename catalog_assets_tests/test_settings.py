@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog_assets.definitions import build_defs
 from catalog_assets.settings import Settings, SettingsError, load_settings
 
 
@@ -11,6 +12,17 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(tmp_pa
     found = load_settings({"CATALOG_STORE": "e", "CATALOG_BUDGET_USD": "2.50"}, tmp_path)
     assert (found.store, found.inventory, found.workers, found.engine) == ("e", "i", 3, "studio")
     assert found.budget_usd == Decimal("2.50")
+
+
+def test_the_executor_is_a_setting_like_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "catalog_assets.toml").write_text('executor = "moon"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ValueError, match="CATALOG_EXECUTOR is 'moon': write in_process, celery or kubernetes"
+    ):
+        build_defs()
+    monkeypatch.setenv("CATALOG_EXECUTOR", "in_process")
+    assert build_defs().executor is not None
 
 
 def test_nothing_set_means_no_money(tmp_path: Path):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, print_json, stdout
+from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, print_json, s3_client, stdout
 
 
 def command(
@@ -31,7 +31,8 @@ def command(
 
     changes = {"inventory": inventory, "store": store, "engine": engine}
     try:
-        line = Line(load_settings().with_(**{name: value for name, value in changes.items() if value}))
+        settings = load_settings().with_(**{name: value for name, value in changes.items() if value})
+        line = Line(settings, s3_client)
         line.publish_house()
         snapshot = line.publish_catalogue()
         unknown = sorted(set(sku or []) - set(snapshot.skus))
@@ -49,7 +50,7 @@ def command(
             highlight=False,
         )
         for name, why in [*done.failed.items(), *done.left_out.items()][:10]:
-            stdout.print(f"{name}: {why}", highlight=False, soft_wrap=True)
+            stdout.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
         if done.waiting:
             stdout.print("Run this again later; an answer takes up to a day.")
     raise typer.Exit(SOME_FAILED if done.failed else OK)

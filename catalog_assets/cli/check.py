@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
@@ -36,7 +37,10 @@ def command(
     ] = None,
     language: Annotated[str, typer.Option(help="Languages of the print, as en or de,fr.")] = "",
     brand: Annotated[Path | None, typer.Option(help="brand.yaml with limits, background and logo.")] = None,
-    channel: Annotated[list[str] | None, typer.Option(help="Sales channel; may be repeated.")] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(help="Sales channel, or a .toml file of your own."),
+    ] = None,
     category: Annotated[str, typer.Option(help="Category of the product, for channel rules.")] = "",
     certificate: Annotated[
         Path | None, typer.Option(help="Certificate of a locked picture, to verify.")
@@ -166,14 +170,26 @@ def _decoded(data: bytes, path: Path) -> Photo:
 def _channel_rules(names: list[str], category: str) -> list[ChannelRules]:
     if not names:
         return []
-    from catalog_assets.channels.packs import load_packs
+    from catalog_assets.channels.packs import PackError, load_packs
 
-    packs = load_packs()
     today = datetime.now(UTC).date()
+    built_in = load_packs()
+    rules: list[ChannelRules] = []
     for name in names:
-        if name not in packs:
-            bad_call(f"There is no channel {name!r}; known channels are {', '.join(packs)}.")
-    return [packs[name].rules(today, category) for name in names]
+        pack = built_in.get(name)
+        if pack is None and name.endswith(".toml"):
+            try:
+                text = _read(Path(name), "channel file").decode("utf-8-sig")
+                pack = load_packs({name: text})[tomllib.loads(text)["name"]]
+            except (PackError, UnicodeDecodeError) as error:
+                bad_call(f"{error}" if name in str(error) else f"{name} is not UTF-8 text: {error}")
+        if pack is None:
+            known = ", ".join(built_in)
+            bad_call(
+                f"There is no channel {name!r}; known channels are {known}, or name a channel's .toml file."
+            )
+        rules.append(pack.rules(today, category))
+    return rules
 
 
 def _brand(path: Path) -> tuple[Brand, NDArray[np.uint8] | None]:

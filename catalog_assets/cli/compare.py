@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, print_json, stdout
+from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, dollars, print_json, s3_client, stdout
 
 if TYPE_CHECKING:
     from catalog_assets.stages.compare import Compared
@@ -35,14 +35,9 @@ def command(
     from catalog_assets.stages.compare import CompareError, Comparison
     from catalog_assets.stages.line import Line
 
-    def s3_client() -> Any:
-        import boto3
-
-        return boto3.client("s3")
-
     changes: dict[str, Any] = {"inventory": inventory, **({"store": store} if store else {})}
     if budget:
-        changes["budget_run_usd"] = _dollars(budget)
+        changes["budget_run_usd"] = dollars(budget)
     try:
         line = Line(load_settings().with_(**changes), s3_client)
         comparison = Comparison(line, engine)
@@ -67,16 +62,6 @@ def command(
     raise typer.Exit(OK if all(row.verdict == "pass" for row in rows) else SOME_FAILED)
 
 
-def _dollars(text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        bad_call(f"--budget is {text!r}: write an amount of US dollars such as 2.50")
-    return amount
-
-
 def _show(rows: Sequence[Compared], total: float, store: str) -> None:
     from rich.table import Table
 
@@ -89,7 +74,7 @@ def _show(rows: Sequence[Compared], total: float, store: str) -> None:
     table.add_column("found", overflow="fold")
     for row in rows:
         table.add_row(
-            row.sku,
+            escape(row.sku),
             row.engine,
             "–" if row.candidate is None else str(row.candidate),
             f"{row.cost_usd:.4f}",
@@ -97,7 +82,7 @@ def _show(rows: Sequence[Compared], total: float, store: str) -> None:
             "stored" if row.outcome == "reused" else "–" if row.seconds is None else f"{row.seconds:.1f}",
             "–" if row.score is None else f"{row.score:.1f}",
             {"pass": "[green]pass[/]", "fail": "[red]fail[/]", None: "[red]error[/]"}[row.verdict],
-            row.error or "; ".join(row.findings) or "nothing",
+            escape(row.error or "; ".join(row.findings) or "nothing"),
         )
     stdout.print(table)
     stdout.print(f"spent ${total:.4f} now", highlight=False)
@@ -109,5 +94,6 @@ def _show(rows: Sequence[Compared], total: float, store: str) -> None:
                 f"to take the one with the highest score: "
                 f"catalog-assets pick {store} {sku} {best.scene} {best.candidate}",
                 highlight=False,
+                markup=False,
                 soft_wrap=True,
             )

@@ -41,20 +41,24 @@ def command(
     else:
         stdout.print(table(results))
         stdout.print(closing(results, seconds), soft_wrap=True)
-        stdout.print(f"\nLook at the pictures:  {page}", highlight=False, soft_wrap=True)
+        stdout.print(f"\nLook at the pictures:  {page}", highlight=False, markup=False, soft_wrap=True)
         stdout.print(
             "Three SKUs are held because a photo is dark, blurred or cropped on purpose. Replace it under "
             f"{inventory / 'photos'} and run the demo again: only that SKU is made anew. Others that are held wait "
             "for your eyes; the gallery shows why.",
             highlight=False,
+            markup=False,
         )
         stdout.print(
             f"Let one through:       catalog-assets approve {out / 'store'} SKU --by YOUR-NAME",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
         stdout.print(
-            f"Your own products:     catalog-assets run FOLDER --store {out / 'mine'}", highlight=False
+            f"Your own products:     catalog-assets run FOLDER --store {out / 'mine'}",
+            highlight=False,
+            markup=False,
         )
         stdout.print("Dagster's UI:          scripts/ui", highlight=False)
     failed = any(r.outcome == "failed" for r in results.values())

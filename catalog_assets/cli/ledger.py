@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from catalog_assets.cli.console import bad_call, print_json, stdout
 from catalog_assets.storage.store import Store
@@ -54,7 +55,9 @@ def _show(spent: Spending) -> None:
     for name in ("attempts", "$"):
         table.add_column(name, justify="right")
     for row in spent.rows:
-        table.add_row(row.sku, row.scene, row.engine, row.outcome, str(row.attempts), f"{row.usd:.4f}")
+        table.add_row(
+            escape(row.sku), escape(row.scene), row.engine, row.outcome, str(row.attempts), f"{row.usd:.4f}"
+        )
     stdout.print(table)
     stdout.print(f"spent ${spent.total_usd:.4f} on {spent.bought} pictures", highlight=False)
     if spent.maybe_usd:

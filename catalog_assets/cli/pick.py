@@ -85,8 +85,10 @@ def command(
     else:
         drawn = last.record.stage != "scenes" or last.outcome != "failed"
         said = "is now" if drawn else "was picked but could not be made"
-        stdout.print(f"{sku}: candidate {number} {said} the picture of {scene}; the SKU is {outcome}.")
+        stdout.print(
+            f"{sku}: candidate {number} {said} the picture of {scene}; the SKU is {outcome}.", markup=False
+        )
         for reason in last.record.reasons:
-            stdout.print(f"  {reason}", soft_wrap=True)
+            stdout.print(f"  {reason}", markup=False, soft_wrap=True)
     if not listed:
         raise typer.Exit(1)

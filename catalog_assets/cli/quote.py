@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalog_assets.cli.console import bad_call, print_json, stdout
+from catalog_assets.cli.console import bad_call, print_json, s3_client, stdout
 from catalog_assets.scenes.contract import EngineError, SceneRequest
 from catalog_assets.scenes.drafts import draft_size
 from catalog_assets.scenes.models import model_table
@@ -152,11 +152,6 @@ def _read(settings: Settings) -> tuple[Inventory, House]:
     from catalog_assets.scenes.templates import TemplateError
     from catalog_assets.stages.line import Line
 
-    def s3_client() -> Any:
-        import boto3
-
-        return boto3.client("s3")
-
     line = Line(settings, s3_client)
     try:
         house = read_house(line.inventory)
@@ -167,6 +162,7 @@ def _read(settings: Settings) -> tuple[Inventory, House]:
 
 
 def _show(rows: list[dict[str, Any]], total: Decimal, budget: Decimal) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -182,7 +178,9 @@ def _show(rows: list[dict[str, Any]], total: Decimal, budget: Decimal) -> None:
         pictures = sum(int(row["pictures"]) for row in group)
         each = max(float(row["usd_each"]) for row in group)
         usd = sum(float(row["usd"]) for row in group)
-        table.add_row(spec, scene, str(len(group)), str(pictures), f"{each:.4f}", f"{usd:.2f}")
+        table.add_row(
+            escape(spec), escape(scene), str(len(group)), str(pictures), f"{each:.4f}", f"{usd:.2f}"
+        )
     stdout.print(table)
     first = sum(float(row["usd_each"]) for row in rows)
     stdout.print(
@@ -190,7 +188,7 @@ def _show(rows: list[dict[str, Any]], total: Decimal, budget: Decimal) -> None:
         highlight=False,
     )
     for note in dict.fromkeys(row["reason"] for row in rows if "is not set" in row["reason"]):
-        stdout.print(note, highlight=False)
+        stdout.print(note, highlight=False, markup=False)
     if total > budget:
         stdout.print(
             f"CATALOG_BUDGET_USD is {budget}: pictures above it are drawn by the built-in studio.",

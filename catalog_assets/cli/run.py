@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, print_json, progress, stdout
+from catalog_assets.cli.console import OK, SOME_FAILED, bad_call, dollars, print_json, progress, stdout
 from catalog_assets.cli.meter import Meter
 from catalog_assets.settings import Settings, SettingsError, load_settings
 
@@ -42,7 +42,7 @@ def command(
         stdout.print(table(results))
         stdout.print(closing(results, seconds), soft_wrap=True)
         for note in line_run.notes:
-            stdout.print(f"[dim]note: {note}[/dim]", highlight=False, soft_wrap=True)
+            stdout.print(f"[dim]note: {escape(note)}[/dim]", highlight=False, soft_wrap=True)
     bad = any(r.outcome in ("held", "failed") for r in results.values())
     raise typer.Exit(SOME_FAILED if bad else OK)
 
@@ -54,10 +54,7 @@ def _settings(inventory: str, store: str, engine: str, budget: str) -> Settings:
     if engine:
         changes["engine"] = engine
     if budget:
-        try:
-            changes["budget_run_usd"] = Decimal(budget)
-        except InvalidOperation:
-            bad_call(f"--budget is {budget!r}: write an amount of US dollars such as 2.50")
+        changes["budget_run_usd"] = dollars(budget)
     try:
         return load_settings().with_(**changes)
     except SettingsError as error:
@@ -126,12 +123,12 @@ def table(results: Mapping[str, SkuResult]) -> Table:
     for sku, result in results.items():
         cut = "–" if result.confidence is None else f"{result.confidence:.2f}"
         shown.add_row(
-            sku,
+            escape(sku),
             cut,
             str(result.scenes) if result.scenes else "–",
             result.verdict or "–",
             f"[{COLOURS[result.outcome]}]{result.outcome}[/]",
-            _brief(result.reasons),
+            escape(_brief(result.reasons)),
         )
     return shown
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from catalog_assets.review.pictures import serving
 from catalog_assets.sample import copy_inventory
 from catalog_assets.settings import SettingsError, load_settings
 from catalog_assets.storage.store import Store
+
+_COPIED = "# Copied anew at each start of catalog-assets ui; without this line it stays as it is.\n"
 
 
 def command(
@@ -39,9 +40,7 @@ def command(
         where = where or str((Path("demo") / "store").absolute())
     where = where or settings.store
     home.mkdir(parents=True, exist_ok=True)
-    config = Path("dagster.yaml")
-    if config.is_file() and home.absolute() != Path.cwd():
-        shutil.copyfile(config, home / "dagster.yaml")
+    _configure(Path("dagster.yaml"), home / "dagster.yaml")
     with serving(Store(where), pictures_port) as address:
         environment = {
             **os.environ,
@@ -51,9 +50,20 @@ def command(
             "DAGSTER_HOME": str(home.absolute()),
         }
         stdout.print(
-            f"inventory {chosen}\nstore     {where}\nUI        http://127.0.0.1:{port}", highlight=False
+            f"inventory {chosen}\nstore     {where}\nUI        http://127.0.0.1:{port}",
+            highlight=False,
+            markup=False,
         )
         raise typer.Exit(_run_dagster(environment, port))
+
+
+def _configure(given: Path, target: Path) -> None:
+    """Copy the configuration beside the working folder into Dagster's own; a person's file there stays."""
+    if not given.is_file() or given.absolute() == target.absolute():
+        return
+    if target.exists() and not target.read_text(encoding="utf-8", errors="replace").startswith(_COPIED):
+        return
+    target.write_text(_COPIED + given.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _run_dagster(environment: dict[str, str], port: int) -> int:

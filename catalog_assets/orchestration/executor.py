@@ -6,20 +6,20 @@ for it again and again. On several machines Celery workers stay warm; Kubernetes
 
 from __future__ import annotations
 
-import os
-
 import dagster as dg
 
 VARIABLE = "CATALOG_EXECUTOR"
 
 
-def executor() -> dg.ExecutorDefinition:
-    """The executor named by ``CATALOG_EXECUTOR``: ``in_process`` (default), ``celery`` or ``kubernetes``.
+def executor(name: str) -> dg.ExecutorDefinition:
+    """The executor of a name.
+
+    Args:
+        name: ``in_process``, ``celery`` or ``kubernetes``, as the settings have it.
 
     Raises:
         ValueError: an unknown name, or the extra that brings the executor is not installed.
     """
-    name = os.environ.get(VARIABLE, "in_process").strip() or "in_process"
     try:
         if name == "in_process":
             return dg.in_process_executor

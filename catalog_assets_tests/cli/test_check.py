@@ -58,6 +58,24 @@ def test_an_honest_packshot_passes_with_the_contracted_json(folder):
     assert {"product_found", "geometry", "silhouette", "colour", "background", "fill", "sharpness"} <= rules
 
 
+def test_a_channel_of_ones_own_is_held_by_its_file(folder, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "my.shop"\ntitle = "My shop"\nas_of = 2026-11-21\n[[rules]]\nid = "size"\nsays = "Large."\n'
+        'sets = "min_px"\nvalue = [5000, 5000]\nrule = "resolution"\nseverity = "block"\nas_of = 2026-11-21\n'
+        'effective_from = "unknown"\nsource = "https://example.com"\nconfidence = "H"\n'
+    )
+    call = (folder / "good.jpg", "--cutout", folder / "cutout.png", "--json", "--channel")
+    result = _run(*call, file)
+    assert result.exit_code == 1, result.output
+    failed = {f["rule"]: f["limit"] for f in json.loads(result.stdout)["findings"] if not f["passed"]}
+    assert "5000" in str(failed["resolution"])
+    file.write_text("name =")
+    refused = _run(*call, file)
+    assert (refused.exit_code, len(refused.stderr.strip().splitlines())) == (2, 1)
+    assert "mine.toml" in refused.stderr
+
+
 @pytest.mark.parametrize(("name", "rule"), [("soft.png", "sharpness"), ("other.jpg", "product_found")])
 def test_a_spoiled_picture_ends_with_one_and_names_rule_and_remedy(folder, name, rule):
     result = _run(folder / name, "--cutout", folder / "cutout.png", "--json")
