@@ -1,15 +1,17 @@
 """The line against a bare loop, on three databases, on one worker and two, and where its seconds go.
 
     python benchmarks/pipeline.py real --inventory ../shared/data/catalog_real --count 9 --skip 0
-    python benchmarks/pipeline.py many --inventory catalog_assets/sample --count 500 --side 640
+    python benchmarks/pipeline.py many --inventory catalog_assets/sample --count 500
+    python benchmarks/pipeline.py bulk --count 2000 --ways sqlite,postgres
     python benchmarks/pipeline.py table
 
 Every way runs in a process of its own and adds to ``benchmarks/results/pipeline.json``; parts (``--skip``) are summed,
 so that a long comparison can be cut into short ones. A way with one worker gets one core and nothing else: the thread
 that reports to Dagster shares it with the work. So two of them run at once where there are two cores.
 
-``many`` repeats the photos smaller and with changed bytes, draws one small scene for one channel, and asks the network
-once per distinct picture: the less work a SKU is, the harder for what surrounds it.
+``many`` repeats the photos smaller and with changed bytes, makes a small packshot and one small scene for one channel,
+and asks the network once per distinct picture: the less work a SKU is, the harder for what surrounds it. ``bulk`` goes
+on with drawn photos, pictures of a few hundred pixels and a stand-in for the network: what is left is mostly the line.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -41,7 +44,10 @@ RESULTS = ROOT / "benchmarks" / "results" / "pipeline.json"
 _writing = threading.Lock()
 WAYS = ("bare", "sqlite", "postgres", "sqlite-2")
 """The bare loop; the line with one worker on SQLite and on PostgreSQL; the line with two workers."""
-SCENES = "scenes:\n  - {name: counter, plate: oak_counter, prompt: '{title}', size: 640x640}\n"
+SIDES = {"many": 500, "bulk": 256}
+"""Pixels of packshots and scenes; 500 is the least that QC passes unless the brand says otherwise."""
+SCENES = "scenes:\n  - {{name: counter, plate: oak_counter, prompt: '{{title}}', size: {0}x{0}}}\n"
+BULK_BRAND = "limits: {min_side: 100}\n"
 
 
 class Remembered:
@@ -65,6 +71,41 @@ class Remembered:
         return alpha
 
 
+class Standin:
+    """A network that sees everything darker than the ground of :func:`drawn`."""
+
+    sees = 320
+
+    def predict(self, rgb: np.ndarray) -> np.ndarray:
+        """Coarse alpha, (H, W) float32 in [0, 1]."""
+        darker = 245 - rgb.min(axis=2).astype(np.float32)
+        return np.clip((darker - 12) / 24, 0, 1)
+
+
+def drawn(number: int, side: int = 512) -> bytes:
+    """A photo of a box with a disc on it, in colours of its own, as JPEG."""
+    colour = [int(c) for c in np.random.default_rng(number).integers(40, 180, 3)]
+    image = np.full((side, side, 3), 245, np.uint8)
+    cv2.rectangle(image, (side // 4, side // 4), (3 * side // 4, 3 * side // 4), colour, -1)
+    cv2.circle(image, (side // 2, side // 2), side // 6, [255 - c for c in colour], -1)
+    return cv2.imencode(".jpg", cv2.GaussianBlur(image, (3, 3), 0), [cv2.IMWRITE_JPEG_QUALITY, 95])[
+        1
+    ].tobytes()
+
+
+def synthetic(folder: Path, count: int) -> Path:
+    """An inventory of drawn photos."""
+    (folder / "photos").mkdir(parents=True)
+    rows = ["sku,title,category"]
+    for number in range(count):
+        (folder / f"photos/S{number:05d}.jpg").write_bytes(drawn(number))
+        rows.append(f"S{number:05d},Box {number},Home > Boxes")
+    (folder / "catalog.csv").write_text("\n".join(rows))
+    (folder / "scenes.yaml").write_text(SCENES.format(SIDES["bulk"]))
+    (folder / "brand.yaml").write_text(BULK_BRAND)
+    return folder
+
+
 def stock(source: Path, folder: Path, count: int, skip: int, side: int, one_scene: bool) -> Path:
     """An inventory of ``count`` SKUs; beyond the source's own they repeat, with bytes of their own."""
     rows = [r for r in csv.DictReader((source / "catalog.csv").open(encoding="utf-8")) if "/" not in r["sku"]]
@@ -79,7 +120,8 @@ def stock(source: Path, folder: Path, count: int, skip: int, side: int, one_scen
         if side:
             with Image.open(io.BytesIO(data)) as image:
                 small = image.convert("RGB")
-                small.thumbnail((side, side))
+                smaller = side / min(small.size)
+                small = small.resize((round(small.width * smaller), round(small.height * smaller)))
                 small.putpixel((0, 0), (n % 256, n // 256 % 256, 0))
                 buffer = io.BytesIO()
                 small.save(buffer, "JPEG", quality=92)
@@ -88,11 +130,11 @@ def stock(source: Path, folder: Path, count: int, skip: int, side: int, one_scen
         out.writerow(row)
     (folder / "catalog.csv").write_text(text.getvalue(), encoding="utf-8")
     if one_scene:
-        (folder / "scenes.yaml").write_text(SCENES)
+        (folder / "scenes.yaml").write_text(SCENES.format(SIDES["many"]))
     return folder
 
 
-def cell(way: str, inventory: Path, store: Path, remember: bool) -> dict[str, Any]:
+def cell(kind: str, way: str, inventory: Path, store: Path) -> dict[str, Any]:
     """One way in this process; seconds count from a loaded network on."""
     from benchmarks.bare_loop import bare_sku
     from benchmarks.shares import Shares, peak_mb
@@ -103,12 +145,15 @@ def cell(way: str, inventory: Path, store: Path, remember: bool) -> dict[str, An
     settings = load_settings(environ={}).with_(
         inventory=str(inventory), store=str(store), workers=2 if way.endswith("-2") else 1
     )
-    if remember:
+    if kind != "real":
         settings = settings.with_(channels=("etsy",))
+        _small_packshots(SIDES[kind])
     run = LineRun(settings)
     run.plan()
+    if kind == "bulk":
+        run.line.__dict__["predictor"] = Standin()
     network = run.line.predictor
-    if remember:
+    if kind == "many":
         run.line.__dict__["predictor"] = Remembered(network)
     start = time.perf_counter() - begun
     peaks: dict[int, float] = {}
@@ -156,6 +201,18 @@ def cell(way: str, inventory: Path, store: Path, remember: bool) -> dict[str, An
     return found
 
 
+def _small_packshots(side: int) -> None:
+    """Let packshots be as small as scenes, for the line and the bare loop alike."""
+    from catalog_assets.imaging.packshot import PackshotSpec
+
+    values = {"width": side, "height": side, "min_side": side}
+    fields = [field.name for field in dataclasses.fields(PackshotSpec)]
+    PackshotSpec.__init__.__defaults__ = tuple(
+        values.get(name, default)
+        for name, default in zip(fields, PackshotSpec.__init__.__defaults__ or (), strict=True)
+    )
+
+
 def _cpu() -> float:
     """CPU seconds of this process and of the programs it started (tesseract)."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -167,10 +224,11 @@ def compare(name: str, arguments: argparse.Namespace) -> None:
     many = name == "many"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        side = arguments.side if many else 0
-        inventory = stock(
-            arguments.inventory, folder / "inventory", arguments.count, arguments.skip, side, many
-        )
+        inventory, side = folder / "inventory", arguments.side if many else 0
+        if name == "bulk":
+            synthetic(inventory, arguments.count)
+        else:
+            stock(arguments.inventory, inventory, arguments.count, arguments.skip, side, many)
         ways = arguments.ways.split(",")
         cores = sorted(os.sched_getaffinity(0))
         free: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -204,8 +262,8 @@ def _way(
         if way.startswith("postgres"):
             config = dagster_yaml(stack.enter_context(postgres_server()))
         (home / "dagster.yaml").write_text(config)
-        command = [sys.executable, __file__, "cell", "--way", way, "--inventory", str(inventory)]
-        command += ["--store", str(folder / way), *(["--remember"] if name == "many" else [])]
+        command = [sys.executable, __file__, "cell", "--kind", name, "--way", way]
+        command += ["--inventory", str(inventory), "--store", str(folder / way)]
         environment = {
             **os.environ,
             "DAGSTER_HOME": str(home),
@@ -262,21 +320,21 @@ def _sum(parts: dict[str, Any], names: list[str]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("real", "many", "table", "cell"))
+    parser.add_argument("what", choices=("real", "many", "bulk", "table", "cell"))
     parser.add_argument("--inventory", type=Path)
     parser.add_argument("--count", type=int, default=9)
     parser.add_argument("--skip", type=int, default=0)
-    parser.add_argument("--side", type=int, default=900, help="longer side of the photos of `many`")
+    parser.add_argument("--side", type=int, default=512, help="shorter side of the photos of `many`")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--way", help="of `cell`")
     parser.add_argument("--store", type=Path, help="of `cell`")
-    parser.add_argument("--remember", action="store_true", help="of `cell`")
+    parser.add_argument("--kind", default="real", help="of `cell`")
     arguments = parser.parse_args()
     if arguments.what == "table":
         table()
     elif arguments.what == "cell":
         os.sched_setaffinity(0, {int(core) for core in os.environ["BENCHMARK_CORES"].split(",")})
-        print(json.dumps(cell(arguments.way, arguments.inventory, arguments.store, arguments.remember)))
+        print(json.dumps(cell(arguments.kind, arguments.way, arguments.inventory, arguments.store)))
     else:
         compare(arguments.what, arguments)
 

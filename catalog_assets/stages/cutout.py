@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from catalog_assets.catalogue.item import Item
-from catalog_assets.imaging.decode import decode_photo
 from catalog_assets.imaging.doubt import mark_doubt
 from catalog_assets.imaging.encode import encode_jpeg, encode_png, thumbnail
 from catalog_assets.imaging.matting import MATTING_VERSION, CutoutHints, make_cutout
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.pictures import read_photo
 from catalog_assets.stages.raw_photo import read_look
 from catalog_assets.stages.stage import Made, Stage, finished
 
@@ -39,10 +39,10 @@ class CutoutStage(Stage):
         views: dict[str, Any] = {}
         usable = usable_views(line, sku)
         for view, facts in usable.items():
-            photo = decode_photo(line.store.read(facts["file"]))
+            photo = read_photo(line, facts["file"])
             hints = CutoutHints(material=item.material, category=item.category, items=item.items)
-            look = read_look(line, sku, view, photo.rgb.shape[:2])
-            cutout = make_cutout(photo.rgb, line.predictor.predict, hints, look, line.predictor.sees)
+            look = read_look(line, sku, view, photo.shape[:2])
+            cutout = make_cutout(photo, line.predictor.predict, hints, look, line.predictor.sees)
             name = f"cutout/{sku}/{view}.png"
             self.put(line, made, name, encode_png(cutout.rgba))
             thumb = thumbnail(cutout.rgba, checker=True)
@@ -58,7 +58,7 @@ class CutoutStage(Stage):
             }
             if cutout.doubt is not None and cutout.verdict != "pass":
                 doubt = f"cutout/{sku}/{view}.doubt.jpg"
-                self.put(line, made, doubt, encode_jpeg(mark_doubt(photo.rgb, cutout.doubt), quality=85))
+                self.put(line, made, doubt, encode_jpeg(mark_doubt(photo, cutout.doubt), quality=85))
                 views[view]["doubt"] = doubt
         made.metadata["views"] = views
         if "hero" not in views:

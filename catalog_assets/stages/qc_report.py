@@ -26,7 +26,7 @@ from catalog_assets.scenes.certificate import beyond_limit
 from catalog_assets.stages.consistency import note
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.pictures import read_rgba
+from catalog_assets.stages.pictures import read_photo, read_rgba
 from catalog_assets.stages.stage import Made, Stage, Step, finished
 from catalog_assets.storage.fingerprint import fingerprint
 
@@ -303,8 +303,7 @@ def _cutout_and_photo(
     line: Line, sku: str, view: str, views: Mapping[str, Any]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     raw: Mapping[str, Any] = finished(line, "raw_photo", sku).metadata["views"]
-    photo = decode_photo(line.store.read(raw[view]["file"]))
-    return read_rgba(line, views[view]["file"]), photo.rgb
+    return read_rgba(line, views[view]["file"]), read_photo(line, raw[view]["file"])
 
 
 def _intake_findings(line: Line, sku: str) -> Iterator[Finding]:

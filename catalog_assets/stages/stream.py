@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
+from catalog_assets.stages.pictures import keeping
 from catalog_assets.stages.stage import Stage, Step, perform, unchanged
 
 Tell = Callable[[str, Step], None]
@@ -94,7 +95,9 @@ class Stream:
     def _work(self) -> None:
         try:
             while (taken := self._take()) is not None:
-                self._carry(*taken)
+                with keeping():
+                    self._carry(*taken)
+                give_back()
         except BaseException as error:  # noqa: BLE001  handed to whoever waits for the steps
             with self._news:
                 self.error = self.error or error
@@ -109,8 +112,6 @@ class Stream:
         names = list(self._stages)
         for name in names[names.index(start) :]:
             step = perform(self._stages[name], self._line, sku)
-            if not step.unchanged:
-                give_back()
             with self._news:
                 self._steps[name, sku] = step
                 if self._tell:
