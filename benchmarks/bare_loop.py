@@ -23,7 +23,7 @@ from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import Expectation, Picture, check_picture
 from catalog_assets.qc.findings import verdict_of
 from catalog_assets.scenes.certificate import make_certificate
-from catalog_assets.scenes.contract import ProductView
+from catalog_assets.scenes.contract import EngineError, ProductView
 from catalog_assets.scenes.engines import engine_for
 from catalog_assets.stages import packshot as packshots
 from catalog_assets.stages.line import Line
@@ -59,7 +59,10 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
     )
     engine = engine_for("studio", plates=house.plates)
     for scene in shots_of(line, item):
-        drawn = engine.draw(request_for(line, sku, item, scene, (view,)))
+        try:
+            drawn = engine.draw(request_for(line, sku, item, scene, (view,)))
+        except EngineError:
+            return "held"  # no plate fits
         jpeg = embed(encode_jpeg(drawn.rgb, quality=92), drawn.digital_source_type)
         make_certificate(
             rgb=drawn.rgb,

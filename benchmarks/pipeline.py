@@ -11,7 +11,8 @@ that reports to Dagster shares it with the work. So two of them run at once wher
 
 ``many`` repeats the photos smaller and with changed bytes, makes a small packshot and one small scene for one channel,
 and asks the network once per distinct picture: the less work a SKU is, the harder for what surrounds it. ``bulk`` goes
-on with drawn photos, pictures of a few hundred pixels and a stand-in for the network: what is left is mostly the line.
+on with drawn photos, pictures of a few hundred pixels and a stand-in for the network, and three of its four photos are
+held at intake: what is left is mostly the line.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ RESULTS = ROOT / "benchmarks" / "results" / "pipeline.json"
 _writing = threading.Lock()
 WAYS = ("bare", "sqlite", "postgres", "sqlite-2")
 """The bare loop; the line with one worker on SQLite and on PostgreSQL; the line with two workers."""
-SIDES = {"many": 500, "bulk": 256}
-"""Pixels of packshots and scenes; 500 is the least that QC passes unless the brand says otherwise."""
+SIDES = {"many": 360, "bulk": 256}
+"""Pixels of packshots and scenes."""
+DISTINCT = 7
+"""Products that ``many`` repeats."""
 SCENES = "scenes:\n  - {{name: counter, plate: oak_counter, prompt: '{{title}}', size: {0}x{0}}}\n"
-BULK_BRAND = "limits: {min_side: 100}\n"
+SMALL_BRAND = "limits: {min_side: 100}\n"
 
 
 class Remembered:
@@ -94,21 +97,22 @@ def drawn(number: int, side: int = 512) -> bytes:
 
 
 def synthetic(folder: Path, count: int) -> Path:
-    """An inventory of drawn photos."""
+    """An inventory of drawn photos; three of four are too small for intake and go through the stages as held."""
     (folder / "photos").mkdir(parents=True)
     rows = ["sku,title,category"]
     for number in range(count):
-        (folder / f"photos/S{number:05d}.jpg").write_bytes(drawn(number))
+        (folder / f"photos/S{number:05d}.jpg").write_bytes(drawn(number, 320 if number % 4 else 512))
         rows.append(f"S{number:05d},Box {number},Home > Boxes")
     (folder / "catalog.csv").write_text("\n".join(rows))
     (folder / "scenes.yaml").write_text(SCENES.format(SIDES["bulk"]))
-    (folder / "brand.yaml").write_text(BULK_BRAND)
+    (folder / "brand.yaml").write_text(SMALL_BRAND)
     return folder
 
 
 def stock(source: Path, folder: Path, count: int, skip: int, side: int, one_scene: bool) -> Path:
     """An inventory of ``count`` SKUs; beyond the source's own they repeat, with bytes of their own."""
     rows = [r for r in csv.DictReader((source / "catalog.csv").open(encoding="utf-8")) if "/" not in r["sku"]]
+    rows = rows[:DISTINCT] if one_scene else rows
     (folder / "photos").mkdir(parents=True)
     text = io.StringIO()
     out = csv.DictWriter(text, ["sku", "title", "category"], extrasaction="ignore")
@@ -131,6 +135,7 @@ def stock(source: Path, folder: Path, count: int, skip: int, side: int, one_scen
     (folder / "catalog.csv").write_text(text.getvalue(), encoding="utf-8")
     if one_scene:
         (folder / "scenes.yaml").write_text(SCENES.format(SIDES["many"]))
+        (folder / "brand.yaml").write_text(SMALL_BRAND)
     return folder
 
 
