@@ -160,7 +160,7 @@ class Snapshots:
         if current is not None and current.hash == snapshot.hash:
             return newest
         buffer = io.BytesIO()
-        snapshot.frame.write_parquet(buffer)
+        snapshot.frame.write_parquet(buffer, compression="lz4")  # a third of the time of the default
         number = newest + 1
         # Somebody else may publish at this moment, or have been stopped before the pointer was written.
         while not self.store.create(_name(number), buffer.getvalue()):
