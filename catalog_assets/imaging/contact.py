@@ -138,7 +138,7 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
         is_front = (a, b) in walls
         is_rear_leg = (a, b) in legs and distance <= 2.5 * max(depth_mm, 0.4 * width_mm)
         alone = (middle, low) in parts and low >= h - 1 - LEG_REACH * h
-        if not (is_front or is_rear_leg or alone):
+        if not (is_front or is_rear_leg or alone) or (parts and not alone and _beside(parts, middle, low, h)):
             continue
         limit = radius if is_front else distance + 0.25 * depth_mm
         if alone:
@@ -212,6 +212,12 @@ def _parts(mask: NDArray[np.bool_]) -> set[tuple[int, int]]:
         near = labels[max(0, row - 3) : row + 1] == i
         found |= {(int(x), y) for x in np.flatnonzero(near.any(axis=0)) for y in range(row - 3, row + 1)}
     return found
+
+
+def _beside(parts: set[tuple[int, int]], x: int, row: int, h: int) -> bool:
+    """Whether a piece ends well above the foot of the part it belongs to: the side of a stud is no foot."""
+    _, lowest = min(parts, key=lambda part: (abs(part[0] - x), -part[1]))
+    return lowest - row > 0.08 * h
 
 
 def _upright_columns(mask: NDArray[np.bool_], bottom: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.compose import Composition, develop, full_mask, over
-from catalog_assets.imaging.contact import find_contact, shown_depth
+from catalog_assets.imaging.contact import Contact, find_contact, shown_depth
 from catalog_assets.imaging.ground import GroundCamera
 from catalog_assets.imaging.grounds import Background, background_rows
 from catalog_assets.imaging.light import reflect
-from catalog_assets.imaging.resample import alpha_box, place
+from catalog_assets.imaging.resample import Placed, alpha_box, place
 from catalog_assets.imaging.shadow import CONTACT, Light, ground_light
 from catalog_assets.imaging.solid import lying_solid, standing_solid
 
-PACKSHOT_VERSION = "3"
+PACKSHOT_VERSION = "4"
 
 LIGHTS = (
     Light(azimuth_deg=-60, elevation_deg=66, radius_deg=16, share=0.34),
@@ -177,7 +177,7 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
             solid = standing_solid(product, camera, contact, elevation)
             _, back_row = camera.to_picture(0.0, contact.centre_mm + contact.depth_mm / 2)
             lights = LIGHTS
-            touching = product.x0 + np.flatnonzero(np.isfinite(contact.front_mm))
+            touching = product.x0 + _standing_columns(contact, product)
             foot = (float(touching[0]), back_row, float(touching[-1]), contact.front_row)
         contact_gap = 0.0 if spec.posture == "lying" else CONTACT
         light = ground_light(solid, lights, camera.ground_matrix(), (width, height), contact=contact_gap)
@@ -206,6 +206,19 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
             "posture": spec.posture,
         },
     )
+
+
+def _standing_columns(contact: Contact, product: Placed) -> NDArray[np.int64]:
+    """Columns of the patch that stand on the ground; of each of a pair only what is nearly as low as its foot.
+
+    A stud or a ball curves up from its foot: its shadow needs the room beside it to run out in.
+    """
+    on = np.isfinite(contact.front_mm)
+    for foot in contact.feet:
+        if foot.alone:
+            columns = slice(foot.x0 - product.x0, foot.x1 - product.x0)
+            on[columns] &= contact.baseline[columns] >= foot.row - 0.02 * product.alpha.shape[0]
+    return np.flatnonzero(on if on.any() else np.isfinite(contact.front_mm))
 
 
 def _studio_camera(

@@ -38,6 +38,10 @@ _STANDS = re.compile(
 _TOP = re.compile(r"\b(top|flat|flatlay|lay|above|overhead|plan)\b", re.I)
 _FRONT = re.compile(r"\b(front|back|rear|side|left|right|profile)\b", re.I)
 _SHOE = re.compile(r"\b(shoes?|sneakers?|trainers?|loafers?|sandals?)\b", re.I)
+_ROUND = re.compile(
+    r"\b(mugs?|cups?|tumblers?|bowls?|tins?|jars?|cans?|candles?|vases?|carafes?|pots?|planters?|buckets?)\b",
+    re.I,
+)
 _CUSHION = re.compile(r"\b(cushions?|pillows?)\b", re.I)
 
 
@@ -106,6 +110,10 @@ def estimate_pose(
     if by_size is not None and by_foot is not None:
         mixed = by_size + 0.35 * max(0.0, by_foot - by_size)
         return Pose("standing", min(mixed, max(8.0, 0.8 * by_foot)), "size and foot")
+    by_rim = _elevation_from_rim(patch) if _ROUND.search(words) else None
+    if by_rim is not None and by_foot is None:
+        # The rim is higher than the foot, nearer to the camera's own height, and so seen flatter.
+        return Pose("standing", 1.1 * by_rim, "rim")
     if by_foot is not None:
         # A straight lower edge says nothing: it may be a round foot at eye level or a box from any height.
         return Pose("standing", 0.8 * (by_foot - 8.0) if by_foot > 18.0 else USUAL_DEG, "foot")
@@ -132,8 +140,28 @@ def _elevation_from_size(seen: float, height: float, width: float, depth: float)
 
 def _elevation_from_foot(alpha: NDArray[np.float32]) -> float | None:
     """Elevation from the lower arc of a round foot: its sag over its half width is sin(e) (1 − √(1 − u²))."""
+    found = _arc(alpha)
+    return None if found is None or found[1] > 0.035 or found[2] > 0.05 else found[0]
+
+
+def _elevation_from_rim(alpha: NDArray[np.float32]) -> float | None:
+    """Elevation from the far edge of a round rim, whose arc is the foot's seen from the other side.
+
+    A rim is as wide as the product or nearly, and truer an arc than a foot with its rounded corner.
+    """
+    found = _arc(alpha[::-1])
+    return None if found is None or found[1] > 0.02 or found[2] > 0.012 or found[3] < 0.5 else found[0]
+
+
+def _arc(alpha: NDArray[np.float32]) -> tuple[float, float, float, float] | None:
+    """The outline's lower edge taken for the near half of a level circle.
+
+    Returns:
+        Elevation in degrees, mean error and difference of its halves as shares of the radius, and its width as a
+        share of the outline's; None where the edge is in pieces or no such circle is seen.
+    """
     bottom = bottom_rows(alpha, solid_threshold(alpha)).astype(np.float64)
-    h, _ = alpha.shape
+    h, w = alpha.shape
     low = np.flatnonzero(bottom >= h - 1 - 0.12 * h)
     if low.size < 24 or low[-1] - low[0] + 1 > low.size * 1.05:
         return None
@@ -145,6 +173,6 @@ def _elevation_from_foot(alpha: NDArray[np.float32]) -> float | None:
     sine = float((sag * arc).sum() / (arc * arc).sum())
     error = float(np.abs(sag - sine * arc).mean())
     left, right = sag[: sag.size // 2].mean(), sag[sag.size // 2 :].mean()
-    if error > 0.035 or abs(left - right) > 0.05 or not 0.02 < sine < 0.75:
+    if not 0.02 < sine < 0.75:
         return None
-    return math.degrees(math.asin(sine))
+    return math.degrees(math.asin(sine)), error, float(abs(left - right)), x.size / w

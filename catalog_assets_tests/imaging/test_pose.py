@@ -11,6 +11,7 @@ KNOWN = {
     ("FH-PMP-005", "hero"): 8,
     ("FH-CND-007", "hero"): 27,
     ("FH-VAS-011", "hero"): 9,
+    ("FH-MUG-001", "side"): 34,
     ("FH-STL-013", "hero"): 23,
     ("FH-PND-009", "hero"): 62,
     ("FH-BOK-014", "hero"): 64,
