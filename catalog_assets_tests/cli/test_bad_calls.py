@@ -48,7 +48,8 @@ def compare(inventory: str) -> tuple[str, ...]:
 def test_house_files_that_cannot_be_used_are_one_sentence_of_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes, said: str
 ):
-    monkeypatch.setenv("FAL_KEY", "never-asked")
+    for variable, value in (("FAL_KEY", "never-asked"), ("CATALOG_BUDGET_USD", "1")):
+        monkeypatch.setenv(variable, value)
     inventory = Store(tmp_path / "i")
     inventory.write("photos/A.jpg", b"1")
     inventory.write(name, data)
