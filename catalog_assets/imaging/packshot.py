@@ -19,7 +19,7 @@ from catalog_assets.imaging.resample import Placed, alpha_box, place
 from catalog_assets.imaging.shadow import CONTACT, Light, ground_light
 from catalog_assets.imaging.solid import lying_solid, standing_solid
 
-PACKSHOT_VERSION = "4"
+PACKSHOT_VERSION = "5"
 
 LIGHTS = (
     Light(azimuth_deg=-60, elevation_deg=66, radius_deg=16, share=0.34),
@@ -209,16 +209,16 @@ def compose_packshot(rgba: NDArray[np.uint8], spec: PackshotSpec | None = None) 
 
 
 def _standing_columns(contact: Contact, product: Placed) -> NDArray[np.int64]:
-    """Columns of the patch that stand on the ground; of each of a pair only what is nearly as low as its foot.
+    """Columns of the patch that stand on the ground, of each foot what is nearly as low as its lowest.
 
-    A stud or a ball curves up from its foot: its shadow needs the room beside it to run out in.
+    A ball or a stud curves up from where it touches: its shadow needs the room beside it to run out in.
     """
     on = np.isfinite(contact.front_mm)
+    near = np.zeros_like(on)
     for foot in contact.feet:
-        if foot.alone:
-            columns = slice(foot.x0 - product.x0, foot.x1 - product.x0)
-            on[columns] &= contact.baseline[columns] >= foot.row - 0.02 * product.alpha.shape[0]
-    return np.flatnonzero(on if on.any() else np.isfinite(contact.front_mm))
+        columns = slice(foot.x0 - product.x0, foot.x1 - product.x0)
+        near[columns] |= contact.baseline[columns] >= foot.row - 0.05 * product.alpha.shape[0]
+    return np.flatnonzero(on & near if (on & near).any() else on)
 
 
 def _studio_camera(
