@@ -7,16 +7,17 @@ the coarser of the two resolutions, is what makes "against the photo at equal sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.colour import to_lab, to_srgb_float
+from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.findings import Box
+from catalog_assets.qc.light import Light, light_of, linear_of_bytes
 
 # OpenCV's stubs promise "integer or float" for everything, so element types live in these names, not in
 # the checker: float32 images, uint8 images, boolean masks, float64 2×3 affines.
@@ -24,6 +25,7 @@ Floats = NDArray[Any]
 Bytes = NDArray[Any]
 Mask = NDArray[np.bool_]
 Matrix = NDArray[Any]
+T = TypeVar("T")
 
 CANVAS_SIDE = 1000
 """Longest side of the product on the shared canvas, pixels; finer detail is compared in crops."""
@@ -121,48 +123,39 @@ def fill_in(pixels: Floats, known: Mask) -> Floats:
     Returns:
         (H, W, C) float32, equal to ``pixels`` where known; 0 everywhere when nothing is known.
     """
-    weights: list[Floats] = [known.astype(np.float32)]
-    sums: list[Floats] = [pixels * weights[0][..., None]]
-    while min(weights[-1].shape) > 2 and float(weights[-1].min()) <= 0.0:
-        weights.append(cv2.pyrDown(weights[-1]))
-        sums.append(cv2.pyrDown(sums[-1]).reshape(*weights[-1].shape, -1))
-    filled = sums[-1] / np.maximum(weights[-1], 1e-6)[..., None]
-    for weight, total in zip(reversed(weights[:-1]), reversed(sums[:-1]), strict=True):
-        h, w = weight.shape
-        coarse = cv2.resize(filled, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1)
-        share = np.minimum(weight * 4.0, 1.0)[..., None]
-        filled = coarse * (1 - share) + total / np.maximum(weight, 1e-6)[..., None] * share
-    return filled.astype(np.float32)
+    # Sums and weights go down the pyramid as the channels of one array.
+    first = np.empty((*known.shape, pixels.shape[2] + 1), dtype=np.float32)
+    first[..., -1] = known
+    np.multiply(pixels, first[..., -1:], out=first[..., :-1])
+    levels: list[Floats] = [first]
+    holes = not known.all()
+    while min(levels[-1].shape[:2]) > 2 and holes:
+        levels.append(cv2.pyrDown(levels[-1]))
+        holes = float(levels[-1][..., -1].min()) <= 0.0
+    filled = levels[-1][..., :-1] / np.maximum(levels[-1][..., -1:], 1e-6)
+    for level in reversed(levels[1:-1]):
+        filled = _enlarged(filled, level.shape[:2])
+        share = np.minimum(level[..., -1:] * 4.0, 1.0)
+        filled += (level[..., :-1] / np.maximum(level[..., -1:], 1e-6) - filled) * share
+    if len(levels) > 1:
+        filled = _enlarged(filled, known.shape)
+        cv2.copyTo(pixels.astype(np.float32, copy=False), known.astype(np.uint8), filled)
+    return filled
 
 
-@dataclass(frozen=True, slots=True)
-class Light:
-    """One global change of light: a gain per linear RGB channel.
-
-    ``exposure_ev``: stops of the mean gain. ``cast``: (Δa, Δb) CIE Lab of a mid-grey under the gains at
-    equal luminance.
-    """
-
-    gains: tuple[float, float, float]
-    exposure_ev: float
-    cast: tuple[float, float]
-
-    def apply(self, linear: Floats) -> Floats:
-        """Gain in linear light, not clipped."""
-        return linear * np.asarray(self.gains, dtype=np.float32)
+def _enlarged(pixels: Floats, shape: tuple[int, ...]) -> Floats:
+    size = (shape[1], shape[0])
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).reshape(*shape[:2], -1)
 
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722])
+def length(vectors: Floats) -> Floats:
+    """Euclidean length over the last axis; several times as fast as numpy's norm, which copies."""
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
 
 
-def light_of(gains: NDArray[np.floating]) -> Light:
-    """Describe gains (3,) by exposure and cast."""
-    gains = np.asarray(gains, dtype=np.float64)
-    luminance = float(gains @ _LUMA)
-    grey = np.clip(0.35 * gains / luminance, 0, 1).astype(np.float32)
-    lab = to_lab(to_srgb_float(grey).reshape(1, 1, 3))[0, 0]
-    a, b, c = (float(g) for g in gains)
-    return Light((a, b, c), float(np.log2(luminance)), (float(lab[1]), float(lab[2])))
+def strongest(rgb: Floats) -> Floats:
+    """Largest of the three channels."""
+    return np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
 
 
 class Cut:
@@ -179,6 +172,7 @@ class Cut:
 
     def __init__(self, rgba: Bytes) -> None:
         self.rgba = rgba
+        self._worked_out: dict[Hashable, Any] = {}
         self.box = product_box(rgba[..., 3])
         x0, y0, x1, y1 = self.box
         pad = 8
@@ -190,6 +184,12 @@ class Cut:
             known = self.alpha > 16  # glass: nothing is solid, what there is has to do
         filled = fill_in(part[..., :3].astype(np.float32), known)
         self.colours: Bytes = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What is known of the product alone (its features, its print), kept for the next picture of it."""
+        if key not in self._worked_out:
+            self._worked_out[key] = make()
+        return self._worked_out[key]
 
     @property
     def long_side(self) -> int:
@@ -211,7 +211,6 @@ class AlignedPair:
         from_picture: 2×3, picture px to canvas px.
         scale: canvas px per cutout px.
         alpha: (h, w) float32 0..1, the cutout's matte.
-        reference: (h, w, 3) float32 0..1 sRGB, the cutout's colours extended outward past its outline.
         picture: (h, w, 3) float32 0..1 sRGB.
         valid: (h, w) bool, canvas pixels the picture's frame covers.
     """
@@ -225,6 +224,7 @@ class AlignedPair:
         side: int = CANVAS_SIDE,
         box: Box | None = None,
         margin: float = _MARGIN,
+        light: Light | None = None,
     ) -> None:
         """Resample both.
 
@@ -235,6 +235,7 @@ class AlignedPair:
             side: longest side of ``box`` on the canvas, at most.
             box: part of the cutout to look at, cutout px; default the whole product.
             margin: canvas beyond the box, share of its longer side.
+            light: the change of light, where it is known already; default: measured here.
         """
         x0, y0, x1, y1 = box or cut.box
         long = max(x1 - x0, y1 - y0, 1)
@@ -252,13 +253,17 @@ class AlignedPair:
         from_crop = self.to_canvas.copy()
         from_crop[:, 2] += self.scale * np.array(cut.origin, dtype=np.float64)
         self.alpha: Floats = resample(cut.alpha, from_crop, size).astype(np.float32) / 255.0
-        colours = resample(cut.colours, from_crop, size, edge=True)
-        self.reference: Floats = colours.astype(np.float32) / 255.0
-        self.picture: Floats = resample(rgb, self.from_picture, size).astype(np.float32) / 255.0
-        h, w = rgb.shape[:2]
-        inside = np.full((h, w), 255, np.uint8)
-        self.valid: Mask = resample(inside, self.from_picture, size) > 250
+        self._colours: Bytes = resample(cut.colours, from_crop, size, edge=True)
+        self._seen: Bytes = resample(rgb, self.from_picture, size)
+        self.picture: Floats = self._seen * np.float32(1 / 255)
+        self.valid: Mask = _covered((rgb.shape[1], rgb.shape[0]), self.from_picture, size)
         self.size = size
+        self._light = light
+
+    @cached_property
+    def reference(self) -> Floats:
+        """(h, w, 3) float32 0..1 sRGB, the cutout's colours extended outward past its outline."""
+        return self._colours * np.float32(1 / 255)
 
     @cached_property
     def diagonal(self) -> float:
@@ -291,10 +296,12 @@ class AlignedPair:
         Log-ratios of linear light are averaged with a Cauchy weight (scale 0.1), so that shadows across
         the product, changed materials and reprinted labels do not pull it.
         """
+        if self._light is not None:
+            return self._light
         pick = np.flatnonzero(self.solid.ravel())
         pick = pick[:: max(1, len(pick) // 9000)]
-        ref = to_linear_float(self.reference.reshape(-1, 3)[pick])
-        pic = to_linear_float(self.picture.reshape(-1, 3)[pick])
+        ref = linear_of_bytes()[self._colours.reshape(-1, 3)[pick]]
+        pic = linear_of_bytes()[self._seen.reshape(-1, 3)[pick]]
         usable = (
             (ref.min(axis=1) > 0.004)
             & (ref.max(axis=1) < 0.96)
@@ -314,7 +321,11 @@ class AlignedPair:
     @cached_property
     def lit(self) -> Floats:
         """(h, w, 3) float32 sRGB: the photo's product under the picture's global light."""
-        return to_srgb_float(self.light.apply(to_linear_float(self.reference)))
+        return self.light.relit(self._colours)
+
+    def relit(self, light: Light) -> Floats:
+        """(h, w, 3) float32 sRGB: the photo's product under another light."""
+        return light.relit(self._colours)
 
     @cached_property
     def predicted(self) -> Floats:
@@ -342,6 +353,13 @@ class AlignedPair:
         """CIE Lab of ``picture``."""
         return to_lab(self.picture)
 
+    def seen_at(self, rgb: Bytes, transform: Matrix) -> Floats:
+        """(h, w) luminance 0..1 of a picture on this canvas, were the product at ``transform`` in it."""
+        grey = cv2.cvtColor(
+            resample(rgb, chain(self.to_canvas, invert(transform)), self.size), cv2.COLOR_RGB2GRAY
+        )
+        return grey * np.float32(1 / 255)
+
     def to_picture_box(self, box: Box, frame: tuple[int, int]) -> Box:
         """A canvas box as a box of the picture, clipped to ``frame`` (width, height)."""
         x0, y0, x1, y1 = box
@@ -357,19 +375,18 @@ class AlignedPair:
         )
 
 
-def to_linear_float(srgb: Floats) -> Floats:
-    """SRGB code values 0..1 to linear light, float32, through the 8-bit table's curve at 12-bit steps."""
-    return _linear_table()[np.clip(srgb * 4095.0 + 0.5, 0, 4095).astype(np.int32)]
-
-
-_TABLE: list[Floats] = []
-
-
-def _linear_table() -> Floats:
-    if not _TABLE:
-        s = np.arange(4096, dtype=np.float64) / 4095.0
-        _TABLE.append(np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32))
-    return _TABLE[0]
+def _covered(frame: tuple[int, int], from_picture: Matrix, size: tuple[int, int]) -> Mask:
+    """(h, w) canvas pixels that a picture of ``frame`` (width, height) covers whole."""
+    w, h = frame
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], dtype=np.float64)
+    spread = corners @ from_picture[:, :2].T + from_picture[:, 2]
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    # Pixel centres are at +0.5; a pixel on the frame's edge mixes with what is beyond.
+    middle = spread.mean(axis=0)
+    inner = middle + (spread - middle) * (1 - 1.0 / np.maximum(np.abs(spread - middle), 1.0))
+    points = np.clip((inner - 0.5) * 16, -(1 << 24), 1 << 24)
+    cv2.fillConvexPoly(mask, np.round(points).astype(np.int32), 1, cv2.LINE_8, 4)
+    return mask > 0
 
 
 def bounding_box(mask: NDArray) -> Box | None:

@@ -154,11 +154,14 @@ class Case:
         return red, green, blue
 
     def pair(self, side: int = 1000) -> AlignedPair:
-        """The shared canvas at one of a few sizes, built once each."""
+        """The shared canvas at one of a few sizes, built once each; the light is measured on the first."""
         assert self.match is not None
         scale = canvas_scale(self.cut, self.match.transform, side)
         if scale not in self._pairs:
-            self._pairs[scale] = AlignedPair(self.cut, self.picture.rgb, self.match.transform, side=side)
+            known = next((pair.light for pair in self._pairs.values()), None)
+            self._pairs[scale] = AlignedPair(
+                self.cut, self.picture.rgb, self.match.transform, side=side, light=known
+            )
         return self._pairs[scale]
 
     def severity(self, rule: str, default: Severity = "block") -> Severity:

@@ -1,6 +1,6 @@
 """Check one picture: is the product in it still our product, and does the picture obey brand and channel?
 
-    report = check_picture(Picture("scene.jpg", rgb), cutout_rgba, photo_rgb=photo, limits=brand.limits)
+    report = check_picture(Picture("scene.jpg", rgb), cutout, photo_rgb=photo, limits=brand.limits)
     report.verdict           # "pass", "review" or "fail"
 
 Pure: arrays and values in, a report out. Reading print is handed in as a callable, so this module starts no
@@ -40,6 +40,7 @@ QC_VERSION = "4"
 
 __all__ = [
     "QC_VERSION",
+    "Cut",
     "Expectation",
     "Picture",
     "TextLine",
@@ -51,7 +52,7 @@ __all__ = [
 
 def check_picture(
     picture: Picture,
-    cutout_rgba: NDArray[np.uint8],
+    cutout: NDArray[np.uint8] | Cut,
     *,
     photo_rgb: NDArray[np.uint8] | None = None,
     expect: Expectation | None = None,
@@ -63,7 +64,8 @@ def check_picture(
 
     Args:
         picture: what to check.
-        cutout_rgba: (H, W, 4) uint8 straight alpha sRGB; its colours are the photo's.
+        cutout: (H, W, 4) uint8 straight alpha sRGB; its colours are the photo's. Whoever checks several
+            pictures of one product hands over one :class:`Cut`, and what is known of the product is kept.
         photo_rgb: (H, W, 3) uint8, the photo the cutout was made from, where at hand.
         expect: what the picture should show.
         limits: the brand's limits.
@@ -76,10 +78,10 @@ def check_picture(
     Raises:
         ValueError: wrong shapes or types, an empty cutout, a photo of another size than the cutout.
     """
-    _refuse_nonsense(picture.rgb, cutout_rgba, photo_rgb)
+    _refuse_nonsense(picture.rgb, cutout.rgba if isinstance(cutout, Cut) else cutout, photo_rgb)
     case = Case(
         picture=picture,
-        cut=Cut(cutout_rgba),
+        cut=cutout if isinstance(cutout, Cut) else Cut(cutout),
         photo=photo_rgb,
         expect=expect or Expectation(),
         limits=limits or Limits(),

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import delta_e, to_lab
-from catalog_assets.qc.alignment import AlignedPair, Floats, Light, Mask, bounding_box, light_of
+from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, length, strongest
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Finding
+from catalog_assets.qc.light import Light, light_of
 
 _COLOURS = 6
 _SMALLEST = 0.02
@@ -43,7 +44,7 @@ def colour(case: Case) -> list[Finding]:
         ]
     light = permitted_light(pair.light, limits.cast_delta_e, limits.exposure_ev)
     reference = pair.reference
-    lit = to_lab(np.clip(_relit(reference, light), 0, 1))
+    lit = to_lab(pair.relit(light))
     frame = case.size
     readings: list[Reading] = []
     for area in areas:
@@ -158,16 +159,9 @@ def permitted_light(light: Light, cast_limit: float, exposure_limit: float) -> L
     return light_of(np.exp(tint + np.clip(mean, -bound, bound)))
 
 
-def _relit(srgb: Floats, light: Light) -> Floats:
-    from catalog_assets.imaging.colour import to_srgb_float
-    from catalog_assets.qc.alignment import to_linear_float
-
-    return to_srgb_float(light.apply(to_linear_float(srgb)))
-
-
 def dominant_areas(pair: AlignedPair) -> list[Mask]:
     """Masks (h, w) of the photo's dominant colours, largest first: k-means in Lab, lightness halved."""
-    solid = pair.solid & (pair.reference.max(axis=2) < 0.985) & (pair.picture.max(axis=2) < 0.995)
+    solid = pair.solid & (strongest(pair.reference) < 0.985) & (strongest(pair.picture) < 0.995)
     count = int(solid.sum())
     if count < 200:
         return []
@@ -179,7 +173,7 @@ def dominant_areas(pair: AlignedPair) -> list[Mask]:
     k = min(_COLOURS, max(1, len(sample) // 60))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 12, 0.5)
     _, _, centres = cv2.kmeans(sample, k, np.zeros(0, np.int32), criteria, 2, cv2.KMEANS_PP_CENTERS)
-    nearest = np.linalg.norm(points[:, None] - centres[None], axis=2).argmin(axis=1)
+    nearest = np.argmin([length(points - centre) for centre in centres], axis=0)
     areas: list[tuple[int, Mask]] = []
     for index in range(len(centres)):
         area = np.zeros(solid.shape, dtype=bool)

@@ -6,22 +6,26 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
-from catalog_assets.qc.alignment import AlignedPair, Mask, bounding_box, resample
+from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, length, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 700
+_OLD = 8.0
+"""ΔE*ab within which a pixel shows the photo's own background, resampled, relit and compressed."""
 
 
 def halo(case: Case) -> list[Finding]:
     """Share of the outline with a fringe: pixels just outside that match neither background nor shadow.
 
     Just outside the outline the picture is compared with what the surroundings a little further out say
-    should be there. A shadow carries on outwards and is in both; a fringe is only in the first.
+    should be there. A shadow carries on outwards and is in both; a fringe is only in the first. What only
+    dims the ground is a fringe where it shows the photo's old background, and a shadow everywhere else.
     """
     pair = case.pair(_SIDE)
-    share, marks = fringe(pair, case.plain, mirror_zone(pair.alpha > 0.3) if case.expect.reflection else None)
+    beside = mirror_zone(pair.alpha > 0.3) if case.expect.reflection else None
+    share, marks = fringe(pair, case.plain, _old_background(case, pair), beside)
     limit = case.limits.halo
     box = bounding_box(marks)
     return [
@@ -41,9 +45,19 @@ def halo(case: Case) -> list[Finding]:
 
 
 def fringe(
-    pair: AlignedPair, plain: tuple[int, int, int] | None, beside: Mask | None = None
+    pair: AlignedPair, plain: tuple[int, int, int] | None, old: Floats | None, beside: Mask | None = None
 ) -> tuple[float, Mask]:
-    """Share of the outline with a fringe and the (h, w) mask of it; ``beside`` is not looked at."""
+    """Share of the outline with a fringe, and where it is.
+
+    Args:
+        pair: cutout and picture.
+        plain: the one colour of the ground, 8-bit sRGB, where it has one.
+        old: (h, w, 3) CIE Lab of the photo; None where only the cutout is known.
+        beside: (h, w) bool, what is not looked at.
+
+    Returns:
+        (share 0..1, (h, w) bool).
+    """
     outside = (pair.alpha < 0.02).astype(np.uint8)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
     # Half a pixel of resampling and the chroma of 4:2:0 JPEG reach two pixels out.
@@ -68,24 +82,47 @@ def fringe(
     )
     noise = np.sqrt(np.maximum(spread, 0).sum(axis=2))
     off = lab - base
-    strength = np.linalg.norm(off, axis=2)
+    strength = length(off)
+    # A chain lies on its ground all along; what stands meets its shadow below.
+    lying = plain is None and float((pair.alpha > 0.5).sum()) < 2.5 * float(ring.sum())
+    low = _below(pair) | lying
+    dim = low if old is None else ~_not_dimmed(lab, base, old, low)
     if plain is not None:
         white = to_lab(np.asarray(plain, dtype=np.float32).reshape(1, 1, 3) / 255.0)[0, 0]
         from_white = lab - white
         chroma = np.hypot(from_white[..., 1], from_white[..., 2])
         # Contact shadow: neutral, and only darker. The old background is rarely both.
-        shadow = (from_white[..., 0] < 1) & (chroma < 3 + 0.1 * np.abs(from_white[..., 0])) & _below(pair)
-        strength = np.where(shadow, 0, np.linalg.norm(from_white, axis=2))
+        shadow = (from_white[..., 0] < 1) & (chroma < 3 + 0.1 * np.abs(from_white[..., 0])) & dim
+        strength = np.where(shadow, 0, length(from_white))
         noise = np.minimum(noise, 3.0)
     else:
         darker = (off[..., 0] < 0) & (np.hypot(off[..., 1], off[..., 2]) < 4 + 0.35 * np.abs(off[..., 0]))
-        # A chain lies on its ground all along; what stands meets its shadow below.
-        lying = float((pair.alpha > 0.5).sum()) < 2.5 * float(ring.sum())
-        strength = np.where(darker & (lying | _below(pair)), 0, strength)
+        strength = np.where(darker & dim, 0, strength)
     marks = ring & (total > 0.02) & (strength > 7 + 2.5 * noise)
     marks = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     # Per stretch of outline, not per pixel: a fringe two pixels wide counts once.
     return float(marks.sum()) / float(ring.sum()), marks
+
+
+def _not_dimmed(lab: Floats, ground: Floats, old: Floats, low: Mask) -> Mask:
+    """Where the old background is seen, or a mix with it, so that it cannot be the ground's own shadow.
+
+    ``lab``, ``ground`` and ``old``: (h, w, 3) CIE Lab of picture, present ground and photo. ``low``: (h, w) bool,
+    where shadows lie; there an old background that is itself like dimmed ground is not told from one.
+    """
+    off, gap = lab - ground, old - ground
+    # Less light moves a colour towards black; a mix with the old background moves it towards that.
+    dark = ground / np.maximum(length(ground), 1.0)[..., None]
+    amount = np.einsum("ijk,ijk->ij", off, gap) / np.maximum(np.einsum("ijk,ijk->ij", gap, gap), 1.0)
+    mixed = (amount > 0.25) & (length(off - amount[..., None] * gap) + 2.0 < _aside(off, dark))
+    pure = (length(lab - old) < _OLD).astype(np.uint8)
+    shown = mixed | (cv2.dilate(pure, np.ones((3, 3), np.uint8)) > 0)
+    return shown & (~low | (_aside(gap, dark) > 1.5 * _OLD))
+
+
+def _aside(vectors: Floats, direction: Floats) -> Floats:
+    """(h, w) length of what of the (h, w, 3) vectors does not lie along the unit ``direction``."""
+    return length(vectors - np.einsum("ijk,ijk->ij", vectors, direction)[..., None] * direction)
 
 
 def _below(pair: AlignedPair) -> Mask:
@@ -151,16 +188,15 @@ def _openings(pair: AlignedPair) -> list[Mask] | None:
     return found or None
 
 
-def _old_background(case: Case, pair: AlignedPair) -> np.ndarray | None:
-    """The photo's own pixels on the canvas in CIE Lab: from the photo, else from under the cutout's matte."""
+def _old_background(case: Case, pair: AlignedPair) -> Floats | None:
+    """The photo's own pixels on the canvas, under the picture's light, in CIE Lab; else those under the matte."""
     source = case.photo if case.photo is not None else case.cut.rgba[..., :3]
     if case.photo is None:
         hidden = source[case.cut.rgba[..., 3] == 0]
         # Many tools write black or white under the transparent part; that says nothing.
         if len(hidden) == 0 or float(hidden[:: max(1, len(hidden) // 2000)].std(axis=0).max()) < 3:
             return None
-    warped = resample(source, pair.to_canvas, pair.size).astype(np.float32) / 255.0
-    return to_lab(warped)
+    return to_lab(pair.light.relit(resample(source, pair.to_canvas, pair.size)))
 
 
 def _filled(
@@ -174,14 +210,12 @@ def _filled(
         shadow = shadow_of(pair.lab_picture, white, pair.alpha > 0.3)[opening]
         if old is not None:
             before = old[opening]
-            shadow &= ~(
-                (np.linalg.norm(seen - before, axis=1) < 4) & (np.linalg.norm(before - white, axis=1) > 12)
-            )
-        return float(((np.linalg.norm(seen - white, axis=1) > 8) & ~shadow).mean())
+            shadow &= ~((length(seen - before) < 4) & (length(before - white) > 12))
+        return float(((length(seen - white) > 8) & ~shadow).mean())
     if old is None:
         return None
     before = old[opening]
-    to_old = np.linalg.norm(seen - before, axis=1)
+    to_old = length(seen - before)
     # The old background's own grain, in its place, is there by no chance.
     alike = _correlation(_fine(pair.lab_picture[..., 0], opening), _fine(old[..., 0], opening))
     if len(seen) >= 300 and alike > 0.25:

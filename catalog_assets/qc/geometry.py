@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from catalog_assets.qc.alignment import AlignedPair, Floats, chain, invert
+from catalog_assets.qc.alignment import AlignedPair, Floats, chain, invert, length
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.registration import hint_shift, stretch_of
@@ -115,7 +115,7 @@ def local_warp(pair: AlignedPair, first: np.ndarray) -> Warp:
     # Where the way there and the way back disagree (glass, repeating texture, new content) nothing was followed.
     rows_of, columns_of = np.mgrid[: m.shape[0], : m.shape[1]].astype(np.float32)
     returned = cv2.remap(back, columns_of + flow[..., 0], rows_of + flow[..., 1], cv2.INTER_LINEAR)
-    followed = np.linalg.norm(flow + returned, axis=2) < 0.7
+    followed = length(flow + returned) < 0.7
     ys, xs = np.nonzero((m > 0.02) & near & pair.valid & followed)
     if len(ys) < 80:
         linear = first[:, :2]

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import cv2
@@ -40,9 +41,7 @@ def by_features(cut: Cut, rgb: Bytes) -> list[tuple[Matrix, int]]:
     for mirrored in (False, True):
         if mirrored and found and found[0][1] >= 25:
             break  # a mirrored product does not match straight this well
-        view = np.ascontiguousarray(ref[:, ::-1]) if mirrored else ref
-        mask = cv2.erode((view[..., 3] > 200).astype(np.uint8) * 255, np.ones((5, 5), np.uint8))
-        keys, words = sift.detectAndCompute(cv2.cvtColor(view[..., :3], cv2.COLOR_RGB2GRAY), mask)
+        keys, words = cut.once(("features", mirrored), partial(_features, sift, ref, mirrored))
         if words is None or len(keys) < 8:
             continue
         pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(words, pic_words, k=2)
@@ -68,6 +67,12 @@ def by_features(cut: Cut, rgb: Bytes) -> list[tuple[Matrix, int]]:
     found.sort(key=lambda pair: -pair[1])
     # The other handedness is only worth a look when it has nearly as much support.
     return [pair for pair in found if pair[1] >= 0.5 * found[0][1]]
+
+
+def _features(sift: Any, ref: Bytes, mirrored: bool) -> tuple[Any, Any]:
+    view = np.ascontiguousarray(ref[:, ::-1]) if mirrored else ref
+    mask = cv2.erode((view[..., 3] > 200).astype(np.uint8) * 255, np.ones((5, 5), np.uint8))
+    return sift.detectAndCompute(cv2.cvtColor(view[..., :3], cv2.COLOR_RGB2GRAY), mask)
 
 
 def _shrunk(pixels: Bytes, side: int) -> tuple[Bytes, float]:

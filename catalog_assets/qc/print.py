@@ -8,13 +8,14 @@ sharpness are matched first, so that honest scaling and relighting stay near 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.qc.alignment import AlignedPair, Floats, bounding_box, product_box, resample
+from catalog_assets.qc.alignment import AlignedPair, Cut, Floats, bounding_box, product_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.lines import PrintedLine, find_lines
@@ -26,25 +27,28 @@ _NOISE = 5.0
 """RMS in 8-bit levels that two honest renderings of the same flat ground differ by."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Print:
-    """The photo's print, found once per picture.
+    """The photo's print, found once per product.
 
     ``lines`` in pixels of ``grey`` (8-bit luminance of the product, enlarged); ``to_grey`` maps cutout px
-    there. ``chosen`` are indices of the lines that are print (not texture), set by the reading.
+    there. Which of them are print and not texture is for the reading to say.
     """
 
     lines: list[PrintedLine]
     grey: NDArray[np.uint8]
     to_grey: NDArray[np.float64]
     scale: float
-    chosen: list[int]
 
 
-def photo_print(case: Case) -> Print:
-    """Find the lines of print on the cutout's own pixels."""
-    cutout = case.cut.rgba
-    x0, y0, x1, y1 = case.cut.box
+def photo_print(cut: Cut) -> Print:
+    """The lines of print on the cutout's own pixels."""
+    return cut.once("print", lambda: _found(cut))
+
+
+def _found(cut: Cut) -> Print:
+    cutout = cut.rgba
+    x0, y0, x1, y1 = cut.box
     long = max(x1 - x0, y1 - y0)
     scale = min(2.0, _FIND_SIDE / long)
     size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
@@ -56,7 +60,7 @@ def photo_print(case: Case) -> Print:
     grey = np.where(solid, grey, np.uint8(middle))
     inner = cv2.erode(solid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     lines = find_lines(grey, inner)[:14]
-    return Print(lines, grey, to_grey, scale, [])
+    return Print(lines, grey, to_grey, scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +140,20 @@ def _windowed(values: NDArray, window: int) -> NDArray:
     return cv2.blur(values.reshape(1, -1).astype(np.float32), (window, 1))[0]
 
 
-def print_pixels(case: Case, found: Print) -> list[Finding]:
+def print_pixels(case: Case, found: Print, chosen: Sequence[int]) -> list[Finding]:
     """``label_pixels``: the worst letter of the worst line, as share of structure that differs.
+
+    ``chosen`` are the indices of the lines that are print.
 
     Lines that run too steeply to be followed, and barcodes and ornaments, are compared too: on a product with
     print the whole surface is, in windows of 3 % of the diagonal.
     """
-    if not found.chosen and not case.expect.label_lines:
+    if not chosen and not case.expect.label_lines:
         return []
     pair = case.pair(_FIND_SIDE)
     limit = case.limits.label_difference
     worst = LineDifference(*_surface(case), 0.0)
-    for index in found.chosen:
+    for index in chosen:
         difference = line_difference(case, pair, found, found.lines[index])
         # A few pixels high, nobody can read it and nothing can be said of single letters.
         if difference.letter_px >= 4 and difference.share > worst.share:
@@ -186,7 +192,7 @@ def logo(case: Case) -> list[Finding]:
     mark = case.expect.logo_rgba
     if mark is None:
         return []
-    place = find_logo(case.cut.rgba, mark)
+    place = case.cut.once(("logo", mark.tobytes()), lambda: find_logo(case.cut.rgba, mark))
     if place is None:
         return []
     pair = AlignedPair(case.cut, case.picture.rgb, _transform(case), side=240, box=place, margin=0.15)

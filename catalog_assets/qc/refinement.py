@@ -53,9 +53,14 @@ def orientation(rgb: Floats) -> Floats:
     gx = cv2.Scharr(rgb, cv2.CV_32F, 1, 0) / 32.0
     gy = cv2.Scharr(rgb, cv2.CV_32F, 0, 1) / 32.0
     magnitude = gx * gx + gy * gy
-    strongest = magnitude.argmax(axis=2)[..., None]
-    gx = np.take_along_axis(gx, strongest, axis=2)[..., 0]
-    gy = np.take_along_axis(gy, strongest, axis=2)[..., 0]
+    top = magnitude[..., 0].copy()
+    x, y = gx[..., 0].copy(), gy[..., 0].copy()
+    for channel in (1, 2):
+        better = magnitude[..., channel] > top
+        np.copyto(top, magnitude[..., channel], where=better)
+        np.copyto(x, gx[..., channel], where=better)
+        np.copyto(y, gy[..., channel], where=better)
+    gx, gy = x, y
     m = np.hypot(gx, gy)
     weight = m / (m + 0.03)
     angle = 2.0 * np.arctan2(gy, gx)
@@ -67,25 +72,27 @@ def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -
     transform = guess
     affine = guess
     for side, steps in ((_SCORE_SIDE // 2, 40), (_SCORE_SIDE, 30), (_SCORE_SIDE * 3 // 2, 10)):
-        if not _comparable(AlignedPair(cut, rgb, transform, side=side, margin=0.1)):
+        pair = AlignedPair(cut, rgb, transform, side=side, margin=0.1)
+        if not _comparable(pair):
             return None
-        moved = _corrected(cut, rgb, transform, side, steps)
+        moved = _corrected(pair, steps)
         if moved is not None:
             affine = moved
             if not _plausible(_nearest_similarity(affine, cut), guess):
                 break
             transform = _nearest_similarity(affine, cut)
-    settled = settle(cut, rgb, transform)
+    near = AlignedPair(cut, rgb, transform, side=_SETTLE_SIDE, margin=0.05)
+    settled = settle(near)
     if settled is None:
         # Without details to follow, the outline has to bring it home, which takes longer.
         for _ in range(3):
-            moved = _corrected(cut, rgb, transform, _SCORE_SIDE * 3 // 2, 30)
+            moved = _corrected(AlignedPair(cut, rgb, transform, side=_SCORE_SIDE * 3 // 2, margin=0.1), 30)
             if moved is None or not _plausible(_nearest_similarity(moved, cut), guess):
                 break
             before, affine, transform = transform, moved, _nearest_similarity(moved, cut)
             if _apart(before, transform, cut) < 0.02:
                 break
-    best = _closest(cut, rgb, [transform, settled, guess])
+    best = _closest(near, rgb, [transform, settled, guess])
     affine = chain(best, chain(invert(transform), affine))
     transform = best
     score = score_of(AlignedPair(cut, rgb, transform, side=_SCORE_SIDE, margin=0.1))
@@ -98,9 +105,8 @@ def refine(cut: Cut, rgb: Bytes, guess: Matrix, method: str, inliers: int = 0) -
     return Match(transform, affine, score, method, inliers, distorted)
 
 
-def _corrected(cut: Cut, rgb: Bytes, transform: Matrix, side: int, steps: int) -> Matrix | None:
+def _corrected(pair: AlignedPair, steps: int) -> Matrix | None:
     """The affine one round of ECC arrives at, cutout px to picture px."""
-    pair = AlignedPair(cut, rgb, transform, side=side, margin=0.1)
     change = _ecc(pair, steps)
     return None if change is None else chain(chain(invert(pair.from_picture), change), pair.to_canvas)
 
@@ -110,26 +116,27 @@ def confirm(cut: Cut, rgb: Bytes, noted: Matrix, sure: float) -> Match | None:
     pair = AlignedPair(cut, rgb, noted, side=_SCORE_SIDE, margin=0.1)
     if not _comparable(pair) or score_of(pair) < sure:
         return None
-    settled = settle(cut, rgb, noted)
+    near = AlignedPair(cut, rgb, noted, side=_SETTLE_SIDE, margin=0.05)
+    settled = settle(near)
     if settled is None:
         return None
-    best = _closest(cut, rgb, [settled, noted])
+    best = _closest(near, rgb, [settled, noted])
     score = score_of(AlignedPair(cut, rgb, best, side=_SCORE_SIDE, margin=0.1))
     return Match(best, best, score, "noted placement") if score >= sure else None
 
 
-def _closest(cut: Cut, rgb: Bytes, candidates: Sequence[Matrix | None]) -> Matrix:
-    """Of places a pixel or two apart the one where the product's fine structure fits best."""
+def _closest(near: AlignedPair, rgb: Bytes, candidates: Sequence[Matrix | None]) -> Matrix:
+    """Of places a pixel or two apart from ``near`` the one where the product's fine structure fits best."""
     known = [c for c in candidates if c is not None]
-    return min(known, key=lambda c: _misfit(AlignedPair(cut, rgb, c, side=_SETTLE_SIDE, margin=0.02)))
+    return min(known, key=lambda c: _misfit(near, near.seen_at(rgb, c)))
 
 
-def _misfit(pair: AlignedPair) -> float:
-    """1 minus the correlation of the two's fine structure on the product, 0..2."""
+def _misfit(pair: AlignedPair, seen: Floats) -> float:
+    """1 minus the correlation of the prediction's and ``seen``'s fine structure on the product, 0..2."""
     mask = (pair.alpha > 0.3) & pair.valid
     if int(mask.sum()) < 50:
         return 2.0
-    one, other = (g - cv2.GaussianBlur(g, (0, 0), 2.5) for g in (pair.grey_predicted, pair.grey_picture))
+    one, other = (g - cv2.GaussianBlur(g, (0, 0), 2.5) for g in (pair.grey_predicted, seen))
     a, b = one[mask], other[mask]
     return 1.0 - float((a * b).sum() / np.sqrt(max(float((a * a).sum() * (b * b).sum()), 1e-12)))
 
@@ -138,15 +145,11 @@ def _comparable(pair: AlignedPair) -> bool:
     return min(pair.size) >= 12 and float(((pair.alpha > 0.1) & pair.valid).sum()) >= 20
 
 
-def settle(cut: Cut, rgb: Bytes, transform: Matrix) -> Matrix | None:
+def settle(pair: AlignedPair) -> Matrix | None:
     """The similarity that the product's inner details ask for; None where too few can be followed.
 
-    Args:
-        cut: the product.
-        rgb: (H, W, 3) uint8 picture.
-        transform: a similarity within a few pixels of the truth.
+    ``pair`` is aligned by a similarity within a few pixels of the truth.
     """
-    pair = AlignedPair(cut, rgb, transform, side=_SETTLE_SIDE, margin=0.05)
     inside = cv2.erode(pair.solid.astype(np.uint8), np.ones((9, 9), np.uint8))
     wanted = _eight_bit(pair.lit, pair.alpha)
     found = _followed(wanted, _eight_bit(pair.picture, pair.alpha), inside)
@@ -292,7 +295,9 @@ def score_of(pair: AlignedPair) -> float:
     seen = orientation(pair.picture)
     w = np.hypot(wanted[..., 0], wanted[..., 1]) * pair.valid
     s = np.hypot(seen[..., 0], seen[..., 1])
-    cosine = (wanted * seen).sum(axis=2) / np.maximum(np.hypot(wanted[..., 0], wanted[..., 1]) * s, 1e-4)
+    cosine = np.einsum("ijk,ijk->ij", wanted, seen) / np.maximum(
+        np.hypot(wanted[..., 0], wanted[..., 1]) * s, 1e-4
+    )
     present = np.clip(s / 0.25, 0, 1)
     agreement = float((w * np.clip(cosine, 0, 1) * present).sum() / max(float(w.sum()), 1e-6))
     # Directions alone agree at 2/π·½ by chance; stretch what is above it.

@@ -19,10 +19,12 @@ from catalog_assets.qc.alignment import (
     Floats,
     Mask,
     fill_in,
-    to_linear_float,
+    length,
+    strongest,
 )
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
+from catalog_assets.qc.light import to_linear_float
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 500
@@ -54,8 +56,8 @@ def presence(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Presence:
     expected = to_lab((pair.lit * alpha + np.asarray(behind) * (1 - alpha)).astype(np.float32))
     span = expected - base
     off = pair.lab_picture - base
-    num = cv2.boxFilter((span * off).sum(axis=2), -1, (3, 3))
-    den = cv2.boxFilter((span * span).sum(axis=2), -1, (3, 3))
+    num = cv2.boxFilter(np.einsum("ijk,ijk->ij", span, off), -1, (3, 3))
+    den = cv2.boxFilter(np.einsum("ijk,ijk->ij", span, span), -1, (3, 3))
     known = (den > 60.0) & pair.valid
     share = np.clip(num / np.maximum(den, 1e-3), 0, 1.5).astype(np.float32)
     return Presence(share, known, expected, base)
@@ -127,7 +129,8 @@ def silhouette(case: Case) -> list[Finding]:
 
 def _unlike(lab: Floats, other: Floats) -> Floats:
     """ΔE*ab between two (h, w, 3) CIE Lab pictures, root mean square over 3×3 pixels."""
-    squares = cv2.boxFilter(((lab - other) ** 2).sum(axis=2), -1, (3, 3))
+    off = lab - other
+    squares = cv2.boxFilter(np.einsum("ijk,ijk->ij", off, off), -1, (3, 3))
     return np.sqrt(np.maximum(squares, 0.0)).astype(np.float32)
 
 
@@ -181,8 +184,8 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
         ).astype(bool)
         behind = fill_in(pair.picture, far_known & pair.valid)
         base = to_lab(behind)
-        like = np.linalg.norm(pair.lab_picture - outward, axis=2)
-        unlike = np.linalg.norm(pair.lab_picture - base, axis=2)
+        like = length(pair.lab_picture - outward)
+        unlike = length(pair.lab_picture - base)
         marks = beyond & (like < 9.0) & (unlike > 18) & (like < 0.5 * unlike)
         marks[marks] = ~_usual_around(pair.lab_picture[marks], pair.lab_picture[far_known & pair.valid])
         # Grain and folds of the surroundings come in strips; a part has some width.
@@ -192,7 +195,8 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
         )
         # A shadow dims what it falls on alike in every channel; a dark product beside it may look just so.
         ratio = to_linear_float(pair.picture) / np.maximum(to_linear_float(behind), 1e-3)
-        dimmed = (ratio.max(axis=2) < 1.0) & (ratio.max(axis=2) < 1.5 * ratio.min(axis=2))
+        most = strongest(ratio)
+        dimmed = (most < 1.0) & (most < 1.5 * -strongest(-ratio))
         marks &= ~_soft_parts(marks, dimmed, pair.lab_picture[..., 0], pair.alpha)
     opened = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, labels = cv2.connectedComponents(opened, connectivity=8)
@@ -205,7 +209,7 @@ def _usual_around(lab: Floats, around: Floats) -> Mask:
     palette = around[:: max(1, len(around) // 300)]
     usual = np.zeros(len(lab), dtype=bool)
     for start in range(0, len(lab), 4000):
-        off = np.linalg.norm(lab[start : start + 4000, None] - palette[None], axis=2)
+        off = length(lab[start : start + 4000, None] - palette[None])
         usual[start : start + 4000] = (off < 7.0).mean(axis=1) > 0.015
     return usual
 

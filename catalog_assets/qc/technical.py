@@ -23,6 +23,7 @@ _TABLE = np.array(
     ],
     dtype=np.float64,
 )
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2), (0, 3), (3, 0))
 
 
@@ -192,15 +193,17 @@ def visible_quality(rgb: Bytes) -> int | None:
     height, width = rgb.shape[0] // 8 * 8, rgb.shape[1] // 8 * 8
     if height < 64 or width < 64:
         return None
-    luma = rgb[:height, :width].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32) - 128.0
-    blocks = luma.reshape(height // 8, 8, width // 8, 8).swapaxes(1, 2).reshape(-1, 8, 8)
-    spread = np.ptp(blocks.reshape(-1, 64), axis=1)
-    extremes = blocks.reshape(-1, 64)
+    grey = cv2.cvtColor(rgb[:height, :width], cv2.COLOR_RGB2GRAY)
+    # Row by row first: 8 × 8 blocks are gathered in memory only for those that are used.
+    high = grey.reshape(height // 8, 8, width).max(axis=1).reshape(-1, width // 8, 8).max(axis=2).ravel()
+    low = grey.reshape(height // 8, 8, width).min(axis=1).reshape(-1, width // 8, 8).min(axis=2).ravel()
     # Clipped blocks lose the lattice; flat ones have nothing on it.
-    usable = np.flatnonzero((spread > 6) & (extremes.max(axis=1) < 126.5) & (extremes.min(axis=1) > -127.5))
+    usable = np.flatnonzero((high.astype(np.int16) - low > 6) & (high < 255) & (low > 0))
     if len(usable) < 40:
         return None
-    chosen = blocks[usable[:: max(1, len(usable) // 2500)]]
+    picked = usable[:: max(1, len(usable) // 2500)]
+    blocks = rgb[:height, :width].reshape(height // 8, 8, width // 8, 8, 3).swapaxes(1, 2)
+    chosen = blocks[picked // (width // 8), picked % (width // 8)].astype(np.float32) @ _LUMA - 128.0
     basis = _dct_basis()
     coefficients = np.einsum("ki,nij,lj->nkl", basis, chosen, basis)
     # What a quality between two tabled ones looks like is close enough to either.

@@ -45,15 +45,14 @@ class _Line:
 
 def text_findings(case: Case) -> list[Finding]:
     """``label_text``, ``label_pixels`` and ``extra_text``: they share one finding and one reading of lines."""
-    found = photo_print(case)
+    found = photo_print(case.cut)
     stray = stray_lines(case)
     try:
         lines, stray_texts, note = _read(case, found, stray)
     except TextReaderUnavailable as error:
         return _without_reader(case, found, str(error))
-    found.chosen = [entry.index for entry in lines]
     findings = label_text(case, found, lines, note)
-    findings.extend(print_pixels(case, found))
+    findings.extend(print_pixels(case, found, [entry.index for entry in lines]))
     findings.extend(_extra_text(case, stray, stray_texts))
     return findings
 
@@ -62,11 +61,11 @@ def _without_reader(case: Case, found: Print, why: str) -> list[Finding]:
     """Print is still compared as pixels; reading it is owed."""
     findings: list[Finding] = []
     if case.expect.label_lines:
-        found.chosen = [i for i, line in enumerate(found.lines) if line.glyphs >= 4 and line.contrast >= 35]
+        chosen = [i for i, line in enumerate(found.lines) if line.glyphs >= 4 and line.contrast >= 35]
         findings.append(
             case.unmeasured("label_text", why, "Install what is named, then check again.", unit="CER")
         )
-        findings.extend(print_pixels(case, found))
+        findings.extend(print_pixels(case, found, chosen))
     return findings
 
 
@@ -81,10 +80,7 @@ def _read(
     candidates = [] if no_print else found.lines
     if not candidates and not stray:
         return [], [], ""
-    strips = [readable(line.strip(found.grey, _READ_HEIGHT), line.dark) for line in candidates]
-    strips += [readable(strip, line.dark) for line, strip in stray]
-    readings = [_joined(lines) for lines in case.read_text(strips, _latin(case.expect.languages))]
-    texts, stray_texts = readings[: len(candidates)], readings[len(candidates) :]
+    texts, stray_texts = _texts(case, found, candidates, stray)
     note = _other_scripts(case, expected)
     lines: list[_Line] = []
     for index, (line, reading) in enumerate(zip(candidates, texts, strict=True)):
@@ -97,6 +93,29 @@ def _read(
     if lines and expected:
         lines.extend(_among(candidates, {entry.index for entry in lines}))
     return lines, stray_texts, note
+
+
+def _texts(
+    case: Case, found: Print, candidates: list[PrintedLine], stray: list[tuple[PrintedLine, np.ndarray]]
+) -> tuple[list[TextLine | None], list[TextLine | None]]:
+    """Readings of the photo's lines, known from the product's picture before where there was one, and of strays."""
+    assert case.read_text is not None
+    languages = _latin(case.expect.languages)
+    strips = [readable(strip, line.dark) for line, strip in stray]
+    read = case.read_text
+    fresh: list[list[TextLine | None]] = []
+
+    def at_once() -> list[TextLine | None]:
+        # Starting the reader costs more than a crop: strays are read along.
+        own = [readable(line.strip(found.grey, _READ_HEIGHT), line.dark) for line in candidates]
+        readings = [_joined(lines) for lines in read([*own, *strips], languages)]
+        fresh.append(readings[len(own) :])
+        return readings[: len(own)]
+
+    texts = case.cut.once(("texts", read, len(candidates), tuple(languages)), at_once)
+    if fresh:
+        return texts, fresh[0]
+    return texts, [_joined(lines) for lines in read(strips, languages)] if strips else []
 
 
 def _among(candidates: list[PrintedLine], known: set[int]) -> list[_Line]:
@@ -254,7 +273,7 @@ def stray_lines(case: Case) -> list[tuple[PrintedLine, np.ndarray]]:
     plain = case.plain is not None
     lines = find_lines(grey, outside, 6.0 if plain else 16.0)
     lines = [line for line in lines if line.glyphs >= 4][:6]
-    full = _luma(rgb)
+    full = _luma(rgb) if lines else grey
     found: list[tuple[PrintedLine, np.ndarray]] = []
     for line in lines:
         native = line.mapped(1 / scale)

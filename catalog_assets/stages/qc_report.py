@@ -18,7 +18,7 @@ from catalog_assets.imaging.encode import encode_jpeg
 from catalog_assets.imaging.resample import Transform
 from catalog_assets.insights import reports_to_frame
 from catalog_assets.ocr import tesseract_reader
-from catalog_assets.qc.check import QC_VERSION, Expectation, Picture, check_picture
+from catalog_assets.qc.check import QC_VERSION, Cut, Expectation, Picture, check_picture
 from catalog_assets.qc.evidence import evidence_sheet
 from catalog_assets.qc.findings import Finding, PictureReport, verdict_of
 from catalog_assets.review.approvals import approval_of
@@ -86,13 +86,14 @@ class QcReportStage(Stage):
         pictures: list[dict[str, Any]] = []
         looks: list[dict[str, Any]] = []
         views = cutout_views(line, sku)
-        loaded: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+        loaded: dict[str, tuple[Cut, NDArray[np.uint8]]] = {}
         for subject in subjects(line, sku):
             if subject.view not in loaded:
                 # Decoded once per view; only the view at hand is kept in memory.
                 loaded = {subject.view: _cutout_and_photo(line, sku, subject.view, views)}
-            cutout, photo = loaded[subject.view]
-            report, rgb = self._check(line, sku, subject, cutout, photo)
+            cut, photo = loaded[subject.view]
+            cutout = cut.rgba
+            report, rgb = self._check(line, sku, subject, cut, photo)
             findings += [dataclasses.replace(f, subject=subject.name) for f in report.findings]
             document = {
                 **report.to_json(),
@@ -118,7 +119,7 @@ class QcReportStage(Stage):
         line: Line,
         sku: str,
         subject: Subject,
-        cutout: NDArray[np.uint8],
+        cut: Cut,
         photo: NDArray[np.uint8],
     ) -> tuple[PictureReport, NDArray[np.uint8]]:
         data = line.store.read(subject.file)
@@ -127,7 +128,7 @@ class QcReportStage(Stage):
         expect = expectation(line, item, subject)
         report = check_picture(
             Picture(subject.file, decoded.rgb, decoded.facts),
-            cutout,
+            cut,
             photo_rgb=photo,
             expect=expect,
             limits=line.house.brand.limits,
@@ -301,9 +302,9 @@ def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
 
 def _cutout_and_photo(
     line: Line, sku: str, view: str, views: Mapping[str, Any]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[Cut, NDArray[np.uint8]]:
     raw: Mapping[str, Any] = finished(line, "raw_photo", sku).metadata["views"]
-    return read_rgba(line, views[view]["file"]), read_photo(line, raw[view]["file"])
+    return Cut(read_rgba(line, views[view]["file"])), read_photo(line, raw[view]["file"])
 
 
 def _intake_findings(line: Line, sku: str) -> Iterator[Finding]:

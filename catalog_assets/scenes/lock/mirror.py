@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.compose import develop
 from catalog_assets.imaging.resample import Placed
-from catalog_assets.qc.alignment import to_linear_float
+from catalog_assets.qc.light import to_linear_float
 
 LEAST = 0.04
 """Share of the product's light a ground must mirror to count."""
