@@ -33,14 +33,22 @@ _EXPLAINED = 9.0
 more than that (a cream label before a cream wall), a shade could pass for the ground; it is no missing part."""
 
 
+_CLEAR = 20.0
+"""ΔE*ab between product and ground from which a sliver counts with all its width."""
+
+
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """``share``: (h, w) float32 0..1 product seen; ``known``: where product and background differ enough."""
+    """How much of the product is seen, pixel by pixel.
+
+    ``share``: (h, w) float32 0..1.5. ``known``: (h, w) bool, where product and background differ enough.
+    ``contrast``: (h, w) ΔE*ab between the two. ``wanted``: (h, w, 3) CIE Lab, the product over the background.
+    """
 
     share: Floats
     known: Mask
+    contrast: Floats
     wanted: Floats
-    seen: Floats
 
 
 def presence(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Presence:
@@ -58,9 +66,10 @@ def presence(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Presence:
     off = pair.lab_picture - base
     num = cv2.boxFilter(np.einsum("ijk,ijk->ij", span, off), -1, (3, 3))
     den = cv2.boxFilter(np.einsum("ijk,ijk->ij", span, span), -1, (3, 3))
+    contrast = np.sqrt(np.maximum(den, 0.0))
     known = (den > 60.0) & pair.valid
     share = np.clip(num / np.maximum(den, 1e-3), 0, 1.5).astype(np.float32)
-    return Presence(share, known, expected, base)
+    return Presence(share, known, contrast, expected)
 
 
 def silhouette(case: Case) -> list[Finding]:
@@ -106,12 +115,12 @@ def silhouette(case: Case) -> list[Finding]:
             None,
         )
     ]
-    for mask, what, closing in (
-        (gone, "missing", 3),
-        (added, "added", 3),
-        (replaced, "changed", 3),
+    for mask, what, contrast in (
+        (gone, "missing", there.contrast),
+        (added, "added", None),
+        (replaced, "changed", None),
     ):
-        extent, box = _largest(mask, pair.diagonal, closing)
+        extent, box = _largest(mask, pair.diagonal, contrast)
         limit = limits.part_size * (1.0 if what != "changed" else 1.6)
         readings.append(
             Reading(
@@ -146,10 +155,12 @@ def _thin(pair: AlignedPair) -> Mask:
     return (solid > 0) & (cv2.dilate(opened, np.ones((3, 3), np.uint8)) == 0)
 
 
-def _largest(mask: Mask, diagonal: float, closing: int) -> tuple[float, Box | None]:
-    """Extent of the largest connected part, % of the diagonal, and its box; specks are dropped first."""
-    work = mask.astype(np.uint8)
-    work = cv2.morphologyEx(work, cv2.MORPH_CLOSE, np.ones((closing, closing), np.uint8))
+def _largest(mask: Mask, diagonal: float, contrast: Floats | None) -> tuple[float, Box | None]:
+    """Extent of the largest connected part, % of the diagonal, and its box; specks are dropped first.
+
+    ``contrast``: (h, w) ΔE*ab that tells the two possibilities apart, where there is something to tell apart.
+    """
+    work = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(work, connectivity=8)
     best, box = 0.0, None
     smallest = max(6.0, (diagonal * 0.004) ** 2)
@@ -157,10 +168,14 @@ def _largest(mask: Mask, diagonal: float, closing: int) -> tuple[float, Box | No
         x, y, w, h, size = (int(v) for v in stats[i])
         if size < smallest:
             continue
-        # A sliver one pixel wide along the outline is resampling; its length counts for its width.
+        # A sliver one pixel wide along the outline is resampling; its length counts for its width, and a
+        # faint one (an edge where product and ground look nearly alike) for less.
         part = labels[y : y + h, x : x + w] == i
         depth = float(cv2.distanceTransform(np.pad(part, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
-        extent = min(float(np.hypot(w, h)), size / max(depth, 1.0), depth * 12) / diagonal * 100
+        clear = 1.0
+        if contrast is not None:
+            clear = min(1.0, (float(contrast[y : y + h, x : x + w][part].mean()) / _CLEAR) ** 2)
+        extent = min(float(np.hypot(w, h)), size / max(depth, 1.0), depth * 12 * clear) / diagonal * 100
         if extent > best:
             best, box = extent, (x, y, x + w, y + h)
     return best, box
@@ -193,10 +208,11 @@ def _added(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Mask:
         marks = (
             cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((width, width), np.uint8)) > 0
         )
-        # A shadow dims what it falls on alike in every channel; a dark product beside it may look just so.
+        # A shadow dims what it falls on, more where light comes back from the ground in its own colour; a dark
+        # product beside it may look just so.
         ratio = to_linear_float(pair.picture) / np.maximum(to_linear_float(behind), 1e-3)
         most = strongest(ratio)
-        dimmed = (most < 1.0) & (most < 1.5 * -strongest(-ratio))
+        dimmed = (most < 1.0) & (most < 2.0 * -strongest(-ratio))
         marks &= ~_soft_parts(marks, dimmed, pair.lab_picture[..., 0], pair.alpha)
     opened = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, labels = cv2.connectedComponents(opened, connectivity=8)
@@ -237,7 +253,9 @@ def _soft_parts(marks: Mask, dimmed: Mask, lightness: Floats, alpha: Floats) -> 
         middle = (cv2.dilate(mask, np.ones((7, 7), np.uint8)) > 0) & ~product
         middle &= cv2.dilate(mask, np.ones((5, 5), np.uint8)) == 0
         done = (float(np.median(plane[middle])) - inner) / max(outer - inner, 1.0) if middle.any() else 0.0
-        if done < 0.85 or outer - inner < 15:
+        # A part stands out all round; a shadow goes on beyond the patch of it that looks like the product.
+        least = float(np.percentile(plane[far], 20)) - inner
+        if done < 0.85 or outer - inner < 15 or least < 0.5 * (outer - inner):
             soft |= part
     return soft
 
