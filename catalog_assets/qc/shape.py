@@ -33,6 +33,8 @@ _EXPLAINED = 9.0
 more than that (a cream label before a cream wall), a shade could pass for the ground; it is no missing part."""
 
 
+_OUTLINE_SEEN = 0.5
+"""Share of the outline where product and ground must differ, or a person has to look."""
 _CLEAR = 20.0
 """ΔE*ab between product and ground from which a sliver counts with all its width."""
 
@@ -80,8 +82,8 @@ def silhouette(case: Case) -> list[Finding]:
     there = presence(pair, plain)
     inside = pair.alpha > 0.5
     # Without any contrast to the background an outline cannot be seen by anyone.
-    visible = float((there.known & inside).sum()) / max(float(inside.sum()), 1.0)
-    if visible < 0.35:
+    band = inside & (cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0) & pair.valid
+    if _share_of(inside, there.known) < 0.35 or _share_of(band, there.known) < _OUTLINE_SEEN:
         return [
             case.unmeasured(
                 "silhouette",
@@ -134,6 +136,10 @@ def silhouette(case: Case) -> list[Finding]:
             )
         )
     return [case.judged("silhouette", readings)]
+
+
+def _share_of(mask: Mask, known: Mask) -> float:
+    return float((known & mask).sum()) / max(float(mask.sum()), 1.0)
 
 
 def _unlike(lab: Floats, other: Floats) -> Floats:
