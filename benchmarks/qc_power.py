@@ -36,7 +36,9 @@ from qc_scores import caught, markdown, summary, use_of
 
 from catalog_assets.imaging.decode import decode_photo
 from catalog_assets.ocr import tesseract_reader
+from catalog_assets.qc.alignment import scale_of
 from catalog_assets.qc.check import Expectation, Picture, check_picture
+from catalog_assets.qc.rules import Limits
 
 _WRONG = "wrong product"
 
@@ -129,7 +131,8 @@ class Bench:
                 continue
             scene = scene and not shot.packshot_only
             made = make(product, shot, scene, rng, self.side)
-            if made is None:
+            # A photo enlarged beyond what the brand allows fails rightly; nothing else is shown by such a picture.
+            if made is None or scale_of(made[1]) > Limits().upscale:
                 continue
             against = product
             if job.family and job.family.name == _WRONG:
