@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.findings import Box
 from catalog_assets.qc.light import Light, light_of, linear_of_bytes
+from catalog_assets.qc.planes import fill_in
 
 # OpenCV's stubs promise "integer or float" for everything, so element types live in these names, not in
 # the checker: float32 images, uint8 images, boolean masks, float64 2×3 affines.
@@ -111,51 +112,6 @@ def resample(pixels: NDArray, transform: Matrix, size: tuple[int, int], *, edge:
         flags=how,
         borderMode=cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT,
     )
-
-
-def fill_in(pixels: Floats, known: Mask) -> Floats:
-    """Extend the known pixels smoothly into the unknown by push-pull (Gortler et al. 1996, section 3.4.2).
-
-    Args:
-        pixels: (H, W, C) float32.
-        known: (H, W); True where ``pixels`` is trusted.
-
-    Returns:
-        (H, W, C) float32, equal to ``pixels`` where known; 0 everywhere when nothing is known.
-    """
-    # Sums and weights go down the pyramid as the channels of one array.
-    first = np.empty((*known.shape, pixels.shape[2] + 1), dtype=np.float32)
-    first[..., -1] = known
-    np.multiply(pixels, first[..., -1:], out=first[..., :-1])
-    levels: list[Floats] = [first]
-    holes = not known.all()
-    while min(levels[-1].shape[:2]) > 2 and holes:
-        levels.append(cv2.pyrDown(levels[-1]))
-        holes = float(levels[-1][..., -1].min()) <= 0.0
-    filled = levels[-1][..., :-1] / np.maximum(levels[-1][..., -1:], 1e-6)
-    for level in reversed(levels[1:-1]):
-        filled = _enlarged(filled, level.shape[:2])
-        share = np.minimum(level[..., -1:] * 4.0, 1.0)
-        filled += (level[..., :-1] / np.maximum(level[..., -1:], 1e-6) - filled) * share
-    if len(levels) > 1:
-        filled = _enlarged(filled, known.shape)
-        cv2.copyTo(pixels.astype(np.float32, copy=False), known.astype(np.uint8), filled)
-    return filled
-
-
-def _enlarged(pixels: Floats, shape: tuple[int, ...]) -> Floats:
-    size = (shape[1], shape[0])
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).reshape(*shape[:2], -1)
-
-
-def length(vectors: Floats) -> Floats:
-    """Euclidean length over the last axis; several times as fast as numpy's norm, which copies."""
-    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-
-
-def strongest(rgb: Floats) -> Floats:
-    """Largest of the three channels."""
-    return np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
 
 
 class Cut:

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
-from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, length, resample
+from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
+from catalog_assets.qc.planes import length
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 700
@@ -69,60 +70,64 @@ def fringe(
     if int(ring.sum()) < 50:
         return 0.0, ring
     weight = beyond.astype(np.float32)
-    total = cv2.blur(weight, (25, 25))
-    lab = pair.lab_picture
-    base = (
-        np.dstack([cv2.blur(lab[..., i] * weight, (25, 25)) for i in range(3)])
-        / np.maximum(total, 1e-4)[..., None]
-    )
-    spread = (
-        np.dstack([cv2.blur(lab[..., i] ** 2 * weight, (25, 25)) for i in range(3)])
-        / np.maximum(total, 1e-4)[..., None]
-        - base**2
-    )
-    noise = np.sqrt(np.maximum(spread, 0).sum(axis=2))
+    whole = pair.lab_picture
+    # All else is asked of the pixels beside the outline alone, one row each.
+    strip = (away > 0.5) & (away <= 5.5)
+    total = cv2.blur(weight, (25, 25))[strip][:, None]
+    known = whole * weight[..., None]
+    base = cv2.blur(known, (25, 25))[strip] / np.maximum(total, 1e-4)
+    spread = cv2.blur(known * whole, (25, 25))[strip] / np.maximum(total, 1e-4) - base**2
+    noise = np.sqrt(np.maximum(spread, 0).sum(axis=1))
+    lab = whole[strip]
     off = lab - base
     strength = length(off)
     # A chain lies on its ground all along; what stands meets its shadow below.
     lying = plain is None and float((pair.alpha > 0.5).sum()) < 2.5 * float(ring.sum())
-    low = _below(pair) | lying
-    dim = low if old is None else ~_not_dimmed(lab, base, old, low)
+    low = _below(pair)[strip] | lying
+    dim = low if old is None else ~_not_dimmed(lab, base, old[strip], low, strip)
     if plain is not None:
         white = to_lab(np.asarray(plain, dtype=np.float32).reshape(1, 1, 3) / 255.0)[0, 0]
         from_white = lab - white
-        chroma = np.hypot(from_white[..., 1], from_white[..., 2])
+        chroma = np.hypot(from_white[:, 1], from_white[:, 2])
         # Contact shadow: neutral, and only darker. The old background is rarely both.
-        shadow = (from_white[..., 0] < 1) & (chroma < 3 + 0.1 * np.abs(from_white[..., 0])) & dim
+        shadow = (from_white[:, 0] < 1) & (chroma < 3 + 0.1 * np.abs(from_white[:, 0])) & dim
         strength = np.where(shadow, 0, length(from_white))
         noise = np.minimum(noise, 3.0)
     else:
-        darker = (off[..., 0] < 0) & (np.hypot(off[..., 1], off[..., 2]) < 4 + 0.35 * np.abs(off[..., 0]))
+        darker = (off[:, 0] < 0) & (np.hypot(off[:, 1], off[:, 2]) < 4 + 0.35 * np.abs(off[:, 0]))
         strength = np.where(darker & dim, 0, strength)
-    marks = ring & (total > 0.02) & (strength > 7 + 2.5 * noise)
-    marks = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
+    marks = np.zeros(ring.shape, dtype=np.uint8)
+    marks[strip] = ring[strip] & (total[:, 0] > 0.02) & (strength > 7 + 2.5 * noise)
+    marks = cv2.morphologyEx(marks, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     # Per stretch of outline, not per pixel: a fringe two pixels wide counts once.
     return float(marks.sum()) / float(ring.sum()), marks
 
 
-def _not_dimmed(lab: Floats, ground: Floats, old: Floats, low: Mask) -> Mask:
+def _not_dimmed(lab: Floats, ground: Floats, old: Floats, low: Mask, strip: Mask) -> Mask:
     """Where the old background is seen, or a mix with it, so that it cannot be the ground's own shadow.
 
-    ``lab``, ``ground`` and ``old``: (h, w, 3) CIE Lab of picture, present ground and photo. ``low``: (h, w) bool,
-    where shadows lie; there an old background that is itself like dimmed ground is not told from one.
+    Args:
+        lab: (n, 3) CIE Lab of the picture beside the outline.
+        ground: (n, 3) of the present ground there.
+        old: (n, 3) of the photo there.
+        low: (n,) bool, where shadows lie; there an old background that is itself like dimmed ground is not
+            told from one.
+        strip: (h, w) bool, the n pixels.
     """
     off, gap = lab - ground, old - ground
     # Less light moves a colour towards black; a mix with the old background moves it towards that.
-    dark = ground / np.maximum(length(ground), 1.0)[..., None]
-    amount = np.einsum("ijk,ijk->ij", off, gap) / np.maximum(np.einsum("ijk,ijk->ij", gap, gap), 1.0)
-    mixed = (amount > 0.25) & (length(off - amount[..., None] * gap) + 2.0 < _aside(off, dark))
-    pure = (length(lab - old) < _OLD).astype(np.uint8)
-    shown = mixed | (cv2.dilate(pure, np.ones((3, 3), np.uint8)) > 0)
+    dark = ground / np.maximum(length(ground), 1.0)[:, None]
+    amount = (off * gap).sum(axis=1) / np.maximum((gap * gap).sum(axis=1), 1.0)
+    mixed = (amount > 0.25) & (length(off - amount[:, None] * gap) + 2.0 < _aside(off, dark))
+    pure = np.zeros(strip.shape, dtype=np.uint8)
+    pure[strip] = length(lab - old) < _OLD
+    shown = mixed | (cv2.dilate(pure, np.ones((3, 3), np.uint8)) > 0)[strip]
     return shown & (~low | (_aside(gap, dark) > 1.5 * _OLD))
 
 
 def _aside(vectors: Floats, direction: Floats) -> Floats:
-    """(h, w) length of what of the (h, w, 3) vectors does not lie along the unit ``direction``."""
-    return length(vectors - np.einsum("ijk,ijk->ij", vectors, direction)[..., None] * direction)
+    """(n,) length of what of the (n, 3) vectors does not lie along the unit ``direction``."""
+    return length(vectors - (vectors * direction).sum(axis=1, keepdims=True) * direction)
 
 
 def _below(pair: AlignedPair) -> Mask:

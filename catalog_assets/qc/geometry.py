@@ -8,9 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from catalog_assets.qc.alignment import AlignedPair, Floats, chain, invert, length
+from catalog_assets.qc.alignment import AlignedPair, Floats, chain, invert
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
+from catalog_assets.qc.planes import smooth
 from catalog_assets.qc.registration import hint_shift, stretch_of
 
 _SIDE = 500
@@ -115,7 +116,8 @@ def local_warp(pair: AlignedPair, first: np.ndarray) -> Warp:
     # Where the way there and the way back disagree (glass, repeating texture, new content) nothing was followed.
     rows_of, columns_of = np.mgrid[: m.shape[0], : m.shape[1]].astype(np.float32)
     returned = cv2.remap(back, columns_of + flow[..., 0], rows_of + flow[..., 1], cv2.INTER_LINEAR)
-    followed = length(flow + returned) < 0.7
+    off_x, off_y = np.moveaxis(flow + returned, 2, 0)
+    followed = np.hypot(off_x, off_y) < 0.7
     ys, xs = np.nonzero((m > 0.02) & near & pair.valid & followed)
     if len(ys) < 80:
         linear = first[:, :2]
@@ -174,6 +176,6 @@ def _stretch(linear: np.ndarray) -> float:
 def _texture(rgb: Floats) -> np.ndarray:
     """8-bit luminance with local mean and contrast taken out, for flow."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    mean = cv2.GaussianBlur(grey, (0, 0), 8)
-    spread = cv2.GaussianBlur((grey - mean) ** 2, (0, 0), 12)
+    mean = smooth(grey, 8)
+    spread = smooth((grey - mean) ** 2, 12)
     return np.clip((grey - mean) / np.sqrt(spread + 6e-4) * 40 + 128, 0, 255).astype(np.uint8)

@@ -19,6 +19,7 @@ from catalog_assets.qc.alignment import AlignedPair, Cut, Floats, bounding_box, 
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.lines import PrintedLine, find_lines
+from catalog_assets.qc.planes import smooth
 
 _FIND_SIDE = 1400
 _SURFACE_SIDE = 700
@@ -282,11 +283,11 @@ def patch_difference(pair: AlignedPair, window: int, flat: float = 0.25) -> tupl
     )
     if not core.any():
         return 0.0, None
-    p: Floats = seen - cv2.GaussianBlur(seen, (0, 0), spread)
+    p: Floats = seen - smooth(seen, spread)
     best: Floats | None = None
     for sigma in (0.0, 0.8, 1.6):
         r: Floats = wanted if not sigma else cv2.GaussianBlur(wanted, (0, 0), sigma)
-        r = r - cv2.GaussianBlur(r, (0, 0), spread)
+        r = r - smooth(r, spread)
         gain = float(np.clip((r * p)[solid].sum() / max(float((r * r)[solid].sum()), 1e-6), 0.5, 1.8))
         top = cv2.blur((p / gain - r) ** 2, (window, window))
         below = cv2.blur(r * r, (window, window)) + cv2.blur((p / gain) ** 2, (window, window))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Cut, Floats, Matrix, chain, invert, scale_of
+from catalog_assets.qc.planes import smooth
 
 MAX_ROTATION = 20.0
 """Degrees; a product turned further stands differently and is not taken as the same placement."""
@@ -232,8 +233,8 @@ def _structure(rgb: Floats) -> Floats:
     """Luminance with its local mean and contrast taken out: what light changes leave alone."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     size = max(3.0, min(grey.shape) * 0.06)
-    mean = cv2.GaussianBlur(grey, (0, 0), size)
-    spread = cv2.GaussianBlur((grey - mean) ** 2, (0, 0), size)
+    mean = smooth(grey, size)
+    spread = smooth((grey - mean) ** 2, size)
     return (grey - mean) / np.sqrt(spread + 4e-4)
 
 

@@ -18,13 +18,11 @@ from catalog_assets.qc.alignment import (
     AlignedPair,
     Floats,
     Mask,
-    fill_in,
-    length,
-    strongest,
 )
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.light import to_linear_float
+from catalog_assets.qc.planes import dot, fill_in, length, smooth, strongest
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 500
@@ -66,8 +64,8 @@ def presence(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Presence:
     expected = to_lab((pair.lit * alpha + np.asarray(behind) * (1 - alpha)).astype(np.float32))
     span = expected - base
     off = pair.lab_picture - base
-    num = cv2.boxFilter(np.einsum("ijk,ijk->ij", span, off), -1, (3, 3))
-    den = cv2.boxFilter(np.einsum("ijk,ijk->ij", span, span), -1, (3, 3))
+    num = cv2.boxFilter(dot(span, off), -1, (3, 3))
+    den = cv2.boxFilter(dot(span, span), -1, (3, 3))
     contrast = np.sqrt(np.maximum(den, 0.0))
     known = (den > 60.0) & pair.valid
     share = np.clip(num / np.maximum(den, 1e-3), 0, 1.5).astype(np.float32)
@@ -145,7 +143,7 @@ def _share_of(mask: Mask, known: Mask) -> float:
 def _unlike(lab: Floats, other: Floats) -> Floats:
     """ΔE*ab between two (h, w, 3) CIE Lab pictures, root mean square over 3×3 pixels."""
     off = lab - other
-    squares = cv2.boxFilter(np.einsum("ijk,ijk->ij", off, off), -1, (3, 3))
+    squares = cv2.boxFilter(dot(off, off), -1, (3, 3))
     return np.sqrt(np.maximum(squares, 0.0)).astype(np.float32)
 
 
@@ -271,8 +269,8 @@ def _replaced(pair: AlignedPair, missing: Mask) -> Mask:
     diff = pair.lab_picture - pair.lab_predicted
     weight = pair.solid.astype(np.float32)
     size = max(3.0, pair.diagonal * 0.05)
-    share = cv2.GaussianBlur(weight, (0, 0), size) + 1e-3
-    shading = cv2.GaussianBlur(np.clip(diff[..., 0], -25, 25) * weight, (0, 0), size) / share
+    share = smooth(weight, size) + 1e-3
+    shading = smooth(np.clip(diff[..., 0], -25, 25) * weight, size) / share
     off = np.sqrt((0.7 * (diff[..., 0] - shading)) ** 2 + diff[..., 1] ** 2 + diff[..., 2] ** 2)
     lightness = pair.lab_predicted[..., 0]
     steep = cv2.dilate(lightness, np.ones((3, 3))) - cv2.erode(lightness, np.ones((3, 3)))

@@ -8,6 +8,7 @@ import numpy as np
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Floats
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
+from catalog_assets.qc.planes import smooth
 
 # ITU-T T.81 annex K.1: the luminance quantisation table every libjpeg quality is scaled from.
 _TABLE = np.array(
@@ -125,7 +126,7 @@ def _bands(grey: Floats) -> tuple[Floats, Floats]:
 
     The very finest band is left to resampling kernels and compression, which honest pictures differ by.
     """
-    blurred = [cv2.GaussianBlur(grey, (0, 0), s) for s in (0.6, 1.4, 3.0, 7.0)]
+    blurred = [smooth(grey, s) for s in (0.6, 1.4, 3.0, 7.0)]
     return (blurred[0] - blurred[1]).astype(np.float32), (blurred[2] - blurred[3]).astype(np.float32)
 
 
