@@ -162,3 +162,17 @@ def test_only_what_stands_is_mirrored(posture: Literal["lying", "hanging"]):
     plain = PackshotSpec(width=600, height=600, min_side=600, posture=posture)
     dry = compose_packshot(drawn_box(), plain).rgb
     assert (compose_packshot(drawn_box(), replace(plain, reflection=1.0)).rgb == dry).all()
+
+
+def test_a_balls_shadow_does_not_end_at_a_border_beside_it():
+    ball = np.zeros((700, 700, 4), np.uint8)
+    y, x = np.mgrid[:700, :700]
+    ball[(x - 350) ** 2 + (y - 350) ** 2 < 300**2] = (150, 120, 90, 255)
+    spec = PackshotSpec(width=1000, height=1000, fill=0.875, elevation_deg=24, depth_ratio=1.0)
+    picture = compose_packshot(ball, spec)
+    side = (slice(700, 990), slice(880, None))
+    bare = picture.product_mask[side] == 0
+    grey = picture.rgb[side][..., 1].astype(int)
+    # Levels over a fiftieth of the frame, from bare ground to bare ground.
+    step = np.where(bare[:, 20:] & bare[:, :-20], grey[:, 20:] - grey[:, :-20], 0)
+    assert step.max() < 15
