@@ -30,7 +30,8 @@ class Backdrop:
     """How a drawn ground looks.
 
     ``ground``/``wall``: 8-bit sRGB colours. ``surface``: texture of the ground, None for paper. ``lights``,
-    ``kelvin``, ``gloss``, ``roughness`` as for a plate. ``flat``: seen from straight above.
+    ``kelvin``, ``gloss``, ``roughness`` as for a plate. ``flat``: seen from straight above. ``wall_at``: how
+    far behind the foot a room's wall stands, in the product's widths.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Backdrop:
     roughness: float = 0.5
     seed: int = 0
     flat: bool = False
+    wall_at: float = 2.3
 
     def lights_for(self, posture: str) -> tuple[Light, ...]:
         """The lights for a product of this posture."""
@@ -63,7 +65,7 @@ class Backdrop:
                 look = replace(look, wall=ground)
         if "wall_colour" in settings:
             look = replace(look, wall=hex_to_rgb(str(settings["wall_colour"])))
-        for key in ("gloss", "roughness", "kelvin"):
+        for key in ("gloss", "roughness", "kelvin", "wall_at"):
             if key in settings:
                 look = replace(look, **{key: float(settings[key])})
         return replace(look, flat=bool(settings.get("flat", look.flat)))
@@ -158,7 +160,7 @@ def draw_backdrop(
         if look.kind == "podium":
             return _podium(look, picture, camera, foot, product_mm, ground)
         return Drawn(picture, None, None)
-    distance = (2.3 if look.kind == "room" else 2.6) * max(product_mm, 1.0)
+    distance = (look.wall_at if look.kind == "room" else 2.6) * max(product_mm, 1.0)
     _, y_foot = camera.to_ground(*foot)
     _, edge = camera.to_picture(0.0, y_foot + distance)
     back = _plain_wall(replace(look, surface="plaster"), width, height, wall, camera.px_per_mm(foot[1]))
