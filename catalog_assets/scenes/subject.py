@@ -45,7 +45,8 @@ def subject_of(view: ProductView, request: SceneRequest) -> Subject:
         ValueError: the cutout is empty.
     """
     title = str(request.studio.get("title") or "")
-    words = f"{view.category} {title} {request.prompt}"
+    # The prompt also names what the product stands on: a camera "on a desk" is no desk.
+    words = f"{view.category} {title or request.prompt}"
     box = alpha_box(view.rgba[..., 3])
     pose = estimate_pose(
         view.rgba,
