@@ -54,7 +54,10 @@ def leads_back(root: str, name: str) -> bool:
     """
     parts = name.split("/")
     above = [os.path.join(root, *parts[:n]) for n in range(len(parts))]  # noqa: PTH118
-    return any(os.path.samefile(folder, os.path.join(root, name)) for folder in above)  # noqa: PTH118, PTH121
+    try:
+        return any(os.path.samefile(folder, os.path.join(root, name)) for folder in above)  # noqa: PTH118, PTH121
+    except OSError:
+        return False  # gone meanwhile
 
 
 def stat_of(folder: str, name: str) -> FileStat | None:

@@ -36,7 +36,7 @@ class ListingStage(Stage):
     """Makes the renditions of every channel, or holds the SKU and says why."""
 
     name = "listing"
-    version = f"1+{RENDITION_VERSION}"
+    version = f"2+{RENDITION_VERSION}"
 
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The report, the pictures, and each channel's rules as they are in force today."""

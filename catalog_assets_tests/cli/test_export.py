@@ -73,12 +73,15 @@ def test_listed_skus_are_written_under_their_products_and_held_ones_named(
 
 def test_files_that_no_record_lets_through_are_not_exported(folder: Path, tmp_path: Path) -> None:
     store = Store(folder)
-    catalogue(store, [Item(sku=sku) for sku in ("held", "failed", "killed", "changed", "new", "good")])
+    catalogue(
+        store, [Item(sku=sku) for sku in ("held", "failed", "killed", "changed", "new", "small", "good")]
+    )
     for sku in ("good", "changed", "retired"):
         listed(store, sku)
     listed(store, "held", "held", reasons=["label is wrong"])
     listed(store, "failed", "failed", reasons=["no such channel"])
     listed(store, "killed", files={})
+    listed(store, "small", files={}, reasons=["not listed on amazon.main: x", "not listed on shopify: small"])
     store.write("listing/shopify/changed/listing.json", b'{"images": []}')
     store.write("listing/shopify/new/listing.json", b'{"images": []}')
     code, left_out, text = feed(folder, tmp_path)
@@ -92,6 +95,7 @@ def test_files_that_no_record_lets_through_are_not_exported(folder: Path, tmp_pa
         "held": "held: label is wrong",
         "killed": "it was not listed for shopify: switch the channel on and run it again",
         "new": "it has not been through listing yet",
+        "small": "not listed on shopify: small",
         "retired": "it is not in the catalogue any more",
     }
     catalogue(store, [Item(sku="good")])
