@@ -30,7 +30,8 @@ PIPELINE = ROOT / "benchmarks" / "pipeline.py"
 
 def start(command: Sequence[str], cores: set[int], folder: Path, **more: str) -> subprocess.Popen[str]:
     """A program on some cores, one thread for each answer of the network."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DAGSTER_HOME": str(folder)}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DAGSTER_HOME": str(folder)}
     environment |= {"BENCHMARK_CORES": ",".join(map(str, cores)), **more}
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")

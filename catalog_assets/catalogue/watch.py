@@ -32,7 +32,7 @@ SLICE = 1000
 """Files of one folder asked at a time; a folder with more of them is asked in several parts."""
 CLOCK_STEP = 2.0
 """Seconds within which a folder may change twice and keep its time."""
-PAGES = 20
+PAGES = 10
 """Pages of a thousand keys that one look lists."""
 
 
