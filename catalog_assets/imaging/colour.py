@@ -68,20 +68,39 @@ def delta_e_bound(lab_a: NDArray[np.floating], lab_b: NDArray[np.floating]) -> N
     its largest. Exact but for that and float32's rounding, so for greys and for a change of light alone it is
     hardly above ΔE2000.
     """
-    la, aa, ba = (np.ascontiguousarray(lab_a[..., n], np.float32) for n in range(3))
-    lb, ab, bb = (np.ascontiguousarray(lab_b[..., n], np.float32) for n in range(3))
-    stretch = np.float32(1.5) - np.float32(0.5) * _share_of_25(0.5 * (np.hypot(aa, ba) + np.hypot(ab, bb)))
+    pairs = [np.broadcast_arrays(lab_a[..., n], lab_b[..., n]) for n in range(3)]
+    flat = [np.ascontiguousarray(one, np.float32).ravel() for pair in pairs for one in pair]
+    bound = np.empty(flat[0].size, np.float32)
+    # In pieces that stay in the processor's cache: three times as fast.
+    for start in range(0, bound.size, 8192):
+        piece = slice(start, start + 8192)
+        bound[piece] = _bound(*(one[piece] for one in flat))
+    return bound.reshape(pairs[0][0].shape)
+
+
+def _bound(
+    la: NDArray[np.float32],
+    lb: NDArray[np.float32],
+    aa: NDArray[np.float32],
+    ab: NDArray[np.float32],
+    ba: NDArray[np.float32],
+    bb: NDArray[np.float32],
+) -> NDArray[np.floating]:
+    mean_chroma = 0.5 * (np.sqrt(aa * aa + ba * ba) + np.sqrt(ab * ab + bb * bb))
+    stretch = np.float32(1.5) - np.float32(0.5) * _share_of_25(mean_chroma)
     aa, ab = aa * stretch, ab * stretch
-    chroma_a, chroma_b = np.hypot(aa, ba), np.hypot(ab, bb)
+    chroma_a, chroma_b = np.sqrt(aa * aa + ba * ba), np.sqrt(ab * ab + bb * bb)
     chroma = 0.5 * (chroma_a + chroma_b)
     turn = np.float32(2 * _MOST_TURN) * _share_of_25(chroma)
-    middle = (0.5 * (la + lb) - 50) ** 2
+    middle = 0.5 * (la + lb) - 50
+    middle = middle * middle
     light = (lb - la) / (1 + np.float32(0.015) * middle / np.sqrt(20 + middle))
     step = chroma_b - chroma_a
-    hue = np.maximum((aa - ab) ** 2 + (ba - bb) ** 2 - step * step, 0)
-    hue = np.sqrt(hue) / (1 + np.float32(0.015 * _LEAST_T) * chroma)
+    across, up = aa - ab, ba - bb
+    hue = np.sqrt(np.maximum(across * across + up * up - step * step, 0))
+    hue = hue / (1 + np.float32(0.015 * _LEAST_T) * chroma)
     step = np.abs(step) / (1 + np.float32(0.045) * chroma)
-    return np.sqrt(light * light + step * step + hue * hue + turn * step * hue).astype(np.float32)
+    return np.sqrt(light * light + step * step + hue * hue + turn * step * hue)
 
 
 def _share_of_25(chroma: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -114,7 +114,7 @@ def relight(product: Placed, gain: NDArray[np.float32], limit: float) -> tuple[P
         The relit product, the share of the field applied in [0, 1], and what ΔE2000 of no pixel exceeds.
     """
     h, w = product.alpha.shape
-    full = np.asarray(cv2.resize(gain, (w, h), interpolation=cv2.INTER_CUBIC), np.float32)
+    full = _spread(gain, w, h)
     ys, xs = np.nonzero(product.alpha[::3, ::3] >= 1.0)
     if ys.size == 0:
         ys, xs = np.nonzero(product.alpha[::3, ::3] > 0.1)
@@ -124,19 +124,22 @@ def relight(product: Placed, gain: NDArray[np.float32], limit: float) -> tuple[P
     ys, xs = ys[pick] * 3, xs[pick] * 3
     colour = product.rgba[ys, xs, :3] / product.alpha[ys, xs][:, None]
     strength = _strongest(colour, full[ys, xs], MARGIN * limit, 1.0, percent=99)
-    solid = product.alpha >= 1.0
-    own, field = product.rgba[solid, :3], full[solid]
+    solid = np.flatnonzero(product.alpha >= 1.0)
+    own = product.rgba.reshape(-1, 4)[solid, :3]
+    reference = to_lab(develop(own))
     for _ in range(_ROUNDS):
         if strength == 0:
             break
-        changed = _changed(own, field, strength)
+        lit = product.rgba.copy()
+        lit[..., :3] *= _spread(np.power(gain, np.float32(strength)), w, h)
+        np.minimum(lit[..., :3], product.alpha[..., None], out=lit[..., :3])
+        changed = delta_e_bound(reference, to_lab(develop(lit.reshape(-1, 4)[solid, :3])))
         most = float(changed.max(initial=0.0))
         if most <= CEILING * limit:
-            rgba = product.rgba.copy()
-            rgba[..., :3] = _lit(rgba[..., :3], full, strength, product.alpha[..., None])
-            return Placed(rgba, product.x0, product.y0, product.transform), strength, most
-        too_far = changed > CEILING * limit
-        strength = _strongest(own[too_far], field[too_far], CEILING * limit, 0.98 * strength)
+            return Placed(lit, product.x0, product.y0, product.transform), strength, most
+        far = np.flatnonzero(changed > CEILING * limit)
+        field = full.reshape(-1, 3)[solid[far]]
+        strength = _strongest(own[far], field, CEILING * limit, 0.98 * strength)
     return product, 0.0, 0.0
 
 
@@ -144,19 +147,8 @@ _ROUNDS = 6
 """Looks at all pixels. The second one settles it, but where rounding lets another pixel pass the limit."""
 
 
-def _lit(
-    linear: NDArray[np.float32],
-    field: NDArray[np.float32],
-    strength: float,
-    most: NDArray[np.float32] | float,
-) -> NDArray[np.float32]:
-    return np.minimum(linear * np.power(field, np.float32(strength)), most)
-
-
-def _changed(colour: NDArray[np.float32], field: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
-    """What ΔE2000 of no pixel (n, 3) exceeds once both pictures are 8-bit sRGB, (n,)."""
-    before, after = develop(colour), develop(_lit(colour, field, strength, 1.0))
-    return delta_e_bound(to_lab(before), to_lab(after))
+def _spread(gain: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _strongest(
@@ -167,9 +159,11 @@ def _strongest(
     percent: float = 100,
 ) -> float:
     """Largest strength up to ``start``, within a hundredth, that changes ``percent`` of colours no further."""
+    reference = to_lab(develop(colour))
 
     def fits(strength: float) -> bool:
-        return float(np.percentile(_changed(colour, field, strength), percent)) <= allowed
+        lit = to_lab(develop(colour * np.power(field, np.float32(strength))))
+        return float(np.percentile(delta_e_bound(reference, lit), percent)) <= allowed
 
     if fits(start):
         return start
