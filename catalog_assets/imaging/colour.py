@@ -88,19 +88,18 @@ def _bound(
 ) -> NDArray[np.floating]:
     mean_chroma = 0.5 * (np.sqrt(aa * aa + ba * ba) + np.sqrt(ab * ab + bb * bb))
     stretch = np.float32(1.5) - np.float32(0.5) * _share_of_25(mean_chroma)
-    aa, ab = aa * stretch, ab * stretch
-    chroma_a, chroma_b = np.sqrt(aa * aa + ba * ba), np.sqrt(ab * ab + bb * bb)
+    red_a, red_b = aa * stretch, ab * stretch
+    chroma_a, chroma_b = np.sqrt(red_a * red_a + ba * ba), np.sqrt(red_b * red_b + bb * bb)
     chroma = 0.5 * (chroma_a + chroma_b)
     turn = np.float32(2 * _MOST_TURN) * _share_of_25(chroma)
-    middle = 0.5 * (la + lb) - 50
-    middle = middle * middle
+    middle = np.square(0.5 * (la + lb) - 50)
     light = (lb - la) / (1 + np.float32(0.015) * middle / np.sqrt(20 + middle))
     step = chroma_b - chroma_a
-    across, up = aa - ab, ba - bb
-    hue = np.sqrt(np.maximum(across * across + up * up - step * step, 0))
-    hue = hue / (1 + np.float32(0.015 * _LEAST_T) * chroma)
-    step = np.abs(step) / (1 + np.float32(0.045) * chroma)
-    return np.sqrt(light * light + step * step + hue * hue + turn * step * hue)
+    across, up = red_a - red_b, ba - bb
+    turned = np.sqrt(np.maximum(across * across + up * up - step * step, 0))
+    hue = turned / (1 + np.float32(0.015 * _LEAST_T) * chroma)
+    fuller = np.abs(step) / (1 + np.float32(0.045) * chroma)
+    return np.sqrt(light * light + fuller * fuller + hue * hue + turn * fuller * hue)
 
 
 def _share_of_25(chroma: NDArray[np.floating]) -> NDArray[np.floating]:
