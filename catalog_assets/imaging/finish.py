@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog_assets.imaging.compose import pieces
+
 GRAIN_LEVELS = 0.9
 """Standard deviation of the grain (8-bit levels) an ISO 100 to 200 photo shows at screen size."""
 
@@ -40,16 +42,15 @@ def add_grain(linear: NDArray[np.float32], levels: float, seed: int) -> None:
     """Add luminance grain of ``levels`` 8-bit levels to a linear picture (H, W, 3), in place."""
     if levels < 0.05:
         return
-    h, w = linear.shape[:2]
-    tile = _tile(seed % 4)
-    ys, xs = -(-h // 1024), -(-w // 1024)
+    width = linear.shape[1]
     shift = (seed * 131) % 1024
-    noise = np.tile(np.roll(tile, (shift, shift * 7 % 1024), (0, 1)), (ys, xs))[:h, :w]
+    tile = np.roll(_tile(seed % 4), (shift, shift * 7 % 1024), (0, 1))
     # A level is worth 2·√L/255 of linear light, L the linear value (sRGB taken as a square law).
-    amount = noise * np.float32(2 * levels / 255)
-    for c in range(3):
-        channel = linear[..., c]
-        channel += amount * np.sqrt(np.maximum(channel, 1e-4))
+    noise = np.tile(tile, (1, -(-width // 1024)))[:, :width] * np.float32(2 * levels / 255)
+    for rows in pieces(linear.shape):
+        part = linear[rows]
+        amount = np.take(noise, np.arange(rows.start, rows.stop) % 1024, axis=0)
+        part += amount[..., None] * np.sqrt(np.maximum(part, 1e-4))
 
 
 def sharpen_ground(rgb: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:

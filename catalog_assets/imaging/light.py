@@ -125,26 +125,31 @@ def relight(product: Placed, gain: NDArray[np.float32], limit: float) -> tuple[P
     colour = product.rgba[ys, xs, :3] / product.alpha[ys, xs][:, None]
     strength = _strongest(colour, full[ys, xs], MARGIN * limit, 1.0, percent=99)
     solid = np.flatnonzero(product.alpha >= 1.0)
-    own = product.rgba.reshape(-1, 4)[solid, :3]
-    reference = to_lab(develop(own))
+    reference = to_lab(_seen(product.rgba, solid))
     for _ in range(_ROUNDS):
         if strength == 0:
             break
-        lit = product.rgba.copy()
-        lit[..., :3] *= _spread(np.power(gain, np.float32(strength)), w, h)
-        np.minimum(lit[..., :3], product.alpha[..., None], out=lit[..., :3])
-        changed = delta_e_bound(reference, to_lab(develop(lit.reshape(-1, 4)[solid, :3])))
+        weaker = np.power(gain, np.float32(strength))
+        lit = product.rgba * _spread(np.dstack([weaker, np.ones_like(weaker[..., :1])]), w, h)
+        np.minimum(lit, product.alpha[..., None], out=lit)
+        lit[..., 3] = product.alpha
+        changed = delta_e_bound(reference, to_lab(_seen(lit, solid)))
         most = float(changed.max(initial=0.0))
         if most <= CEILING * limit:
             return Placed(lit, product.x0, product.y0, product.transform), strength, most
         far = np.flatnonzero(changed > CEILING * limit)
-        field = full.reshape(-1, 3)[solid[far]]
-        strength = _strongest(own[far], field, CEILING * limit, 0.98 * strength)
+        colour, field = product.rgba.reshape(-1, 4)[solid[far], :3], full.reshape(-1, 3)[solid[far]]
+        strength = _strongest(colour, field, CEILING * limit, 0.98 * strength)
     return product, 0.0, 0.0
 
 
 _ROUNDS = 6
 """Looks at all pixels. The second one settles it, but where rounding lets another pixel pass the limit."""
+
+
+def _seen(rgba: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The 8-bit colours of the pixels numbered ``at``, (n, 3)."""
+    return develop(np.take(rgba.reshape(-1, 4), at, axis=0))[:, :3]
 
 
 def _spread(gain: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
