@@ -79,10 +79,12 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             offset, lift, shift = 0.0, 0.0, aside
             if len(contact.feet) > 1 and (b - a) < 0.4 * columns:
                 foot = _foot_below(contact.feet, product.x0 + (a + b) / 2 * w / columns)
-                keep = 1.0 if foot.alone else 1.0 - min(1.0, max(0.0, z_cells) / (0.8 * slabs))
-                offset = (foot.centre_mm - contact.centre_mm) / cell * keep
                 _, foot_row = camera.to_picture(0.0, foot.centre_mm)
-                lift = (foot_row - centre_row) / px_per_slab * keep
+                lift = (foot_row - centre_row) / px_per_slab
+                # Legs run together above their own feet, and stand on them.
+                keep = 1.0 if foot.alone else 1.0 - min(1.0, max(0.0, z_cells + lift) / (0.8 * slabs))
+                offset = (foot.centre_mm - contact.centre_mm) / cell * keep
+                lift *= keep
                 shift = outwards(a, b, contact.centre_mm + offset * cell)
             z = int(min(max(round(z_cells + lift), 0), slabs + 1))
             u = (np.arange(a, b) + 0.5 - (a + b) / 2) / ((b - a) / 2)
@@ -161,7 +163,9 @@ def _fill_footprint(
     # A ring touches with a thin band, whatever its height further out.
     foremost = known & (front <= front[known].min() + 2)
     band = np.minimum(2 * float(np.median(half_depth[foremost])), 2 * half_depth)
-    back = np.minimum(np.maximum(-front, front + 1), np.minimum(half_cells, front + band))
+    # A foot of several is as deep as its band, also where it stands behind the middle of them all.
+    middle = np.maximum(-front, front + 1) if np.isfinite(half_cells) else front + band
+    back = np.minimum(middle, np.minimum(half_cells, front + band))
     inside = known[None, :] & (along >= front[None, :]) & (along <= back[None, :])
     np.maximum(floor, np.where(inside, np.uint8(opacity), np.uint8(0)), out=floor)
 

@@ -132,6 +132,25 @@ def test_every_foot_of_a_stool_is_darkest_where_it_is_seen_to_stand():
         assert under.min() < 0.6
 
 
+def test_every_leg_of_a_stool_rises_over_its_own_foot():
+    product, camera = placed_on_ground(sample_cutout("FH-STL-013"), 15.0)
+    contact = find_contact(product, camera, 330.0)
+    solid = standing_solid(product, camera, contact, math.radians(15))
+    spread = max(f.centre_mm for f in contact.feet) - min(f.centre_mm for f in contact.feet)
+    low = [slab for slab in solid.slabs if 0.01 < slab.z_mm / solid.height_mm < 0.06]
+    for foot in contact.feet:
+        x, _ = camera.to_ground((foot.x0 + foot.x1) / 2, foot.row)
+        seen: list[float] = []
+        for slab in low:
+            rows, columns = np.nonzero(slab.opacity > 100)
+            across = solid.origin_mm[0] + (columns + slab.col) * solid.cell_mm
+            along = solid.origin_mm[1] + (rows + slab.row) * solid.cell_mm
+            near = (abs(across - x) < 30) & (abs(along - foot.centre_mm) < 0.4 * spread)
+            seen += along[near].tolist()
+        assert seen
+        assert abs(np.mean(seen) - foot.centre_mm) < 0.05 * spread
+
+
 def test_the_gap_at_the_contact_is_dark_and_narrow():
     cube = post(200.0, side=100)
     gap = contact_gap(cube)
