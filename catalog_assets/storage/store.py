@@ -103,7 +103,8 @@ class Store:
         """Store ``data`` only if ``name`` is free; exactly one of several racing callers gets True.
 
         On S3 this is a conditional PUT (``If-None-Match: *``). AWS, MinIO, Ceph and R2 honour it; a server
-        that ignores the header still refuses a name that was there before, but cannot settle a race.
+        that ignores the header still refuses a name that was there before, but cannot settle a race. Where a
+        file system has no hard links, a reader may find the file empty for a moment.
         """
         path = self.path(name)
         if self.remote:
