@@ -1,9 +1,10 @@
 """The studio in figures: seconds and memory by step, scenes per second and core, cost against pixels, QC.
 
-    python benchmarks/studio.py [--sheets DIR] [--no-qc] [--speed-only] [--pictures-only]
+    python benchmarks/studio.py [--sheets DIR] [--no-qc] [--speed-only] [--pictures-only] [--skus SKU …]
 
 Products are the sample catalogue's, cut out with their true mattes. CPU seconds, one thread. Prints Markdown;
-writes ``benchmarks/results/studio.json``; ``--sheets`` also writes every picture and contact sheets.
+writes ``benchmarks/results/studio.json``, what is known of each product by itself, so that a part of them can be
+done at a time; ``--sheets`` also writes every picture and contact sheets.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from catalog_assets.imaging.packshot import PackshotSpec, compose_packshot  # noqa: E402
 from catalog_assets.imaging.pose import estimate_pose  # noqa: E402
+from catalog_assets.scenes.certificate import make_certificate  # noqa: E402
 from catalog_assets.scenes.contract import EngineError, ProductView, SceneRequest  # noqa: E402
 from catalog_assets.scenes.engines import studio  # noqa: E402
 from catalog_assets.scenes.templates import default_templates  # noqa: E402
@@ -71,15 +73,17 @@ STEPS = {
 }
 
 
-def products() -> dict[str, tuple[ProductView, ...]]:
-    """Views of every sample product, with colours under soft edges estimated as the cutout stage would."""
+def products(skus: list[str]) -> dict[str, tuple[ProductView, ...]]:
+    """Views of these sample products (of all where none is named), with colours under soft edges estimated as the
+    cutout stage would.
+    """
     from pymatting import estimate_foreground_ml
 
     rows = {str(r["sku"]): r for r in read_rows()}
     found: dict[str, list[ProductView]] = defaultdict(list)
     for file in sorted((SAMPLE / "photos").glob("*/*.jpg")):
         sku, view = file.parent.name, file.stem
-        if (sku, view) in BAD_PHOTOS:
+        if (sku, view) in BAD_PHOTOS or (skus and sku not in skus):
             continue
         photo = np.array(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))
         alpha = np.array(Image.open(SAMPLE / "truth" / sku / f"{view}.alpha.png").convert("L"))
@@ -166,64 +170,83 @@ def speed(views: dict[str, tuple[ProductView, ...]]) -> dict[str, Any]:
     return result
 
 
-def draw_all(views: dict[str, tuple[ProductView, ...]], sheets: Path | None) -> dict[str, Any]:
-    """Every product on every plate, the first that fits in four ratios."""
+def draw_on_plates(sku: str, own: tuple[ProductView, ...], sheets: Path | None) -> dict[str, Any]:
+    """A product on every plate, on the first that fits in four ratios."""
     engine = studio.StudioEngine()
-    fits: dict[str, list[str]] = defaultdict(list)
+    fits: list[str] = []
+    ratios: list[str] = []
+    squares: list[NDArray[np.uint8]] = []
     drawn = 0
-    for sku, own in views.items():
-        squares: list[NDArray[np.uint8]] = []
-        for plate in PLATES:
-            for ratio, size in RATIOS.items():
-                if ratio != "1:1" and len(fits[sku]) > 1:
-                    break  # the other ratios on the first plate that fits
-                try:
-                    image = engine.draw(request(sku, own, plate, size))
-                except EngineError:
-                    continue
-                drawn += 1
-                if ratio == "1:1":
-                    fits[sku].append(plate)
-                    squares.append(image.rgb)
-                if sheets:
-                    name = f"{sku}_{plate.replace(':', '-')}_{ratio.replace(':', 'x')}.jpg"
-                    Image.fromarray(image.rgb).save(sheets / name, quality=92)
-        if sheets:
-            sheet(squares).save(sheets / f"sheet_{sku}.png")
-    return {"pictures": drawn, "plates_per_sku": {sku: len(names) for sku, names in fits.items()}}
-
-
-def judge_all(views: dict[str, tuple[ProductView, ...]]) -> dict[str, Any]:
-    """Quality control of every packshot and of every built-in scene of every product."""
-    engine = studio.StudioEngine()
-    rows = {row["sku"]: row for row in read_rows()}
-    verdicts: Counter[str] = Counter()
-    flagged: list[str] = []
-    for sku, own in views.items():
-        row = rows[sku]
-        for view in own:
-            shot = packshot_of(view, row)
-            rules = judge(shot.rgb, view, "packshot", shot.transform)
-            verdicts[f"packshot {'flagged' if rules else 'clean'}"] += 1
-            flagged += [f"{sku} packshot {view.view}: {rule}" for rule in rules]
-        for template in default_templates():
-            if not template.applies_to(row["category"], row["material"]):
-                continue
-            seed = zlib.crc32(f"{sku} {template.name}".encode())
-            settings = template.studio_settings(row["title"])
-            wanted = SceneRequest(
-                sku, template.name, "", *template.pixel_size(), seed=seed, views=own, studio=settings
-            )
+    for plate in PLATES:
+        for ratio, size in RATIOS.items():
+            if ratio != "1:1" and len(fits) > 1:
+                break  # the other ratios on the first plate that fits
             try:
-                image = engine.draw(wanted)
-            except EngineError as refusal:
-                flagged.append(f"{sku} scene {template.name} left out: {refusal}")
+                image = engine.draw(request(sku, own, plate, size))
+            except EngineError:
                 continue
-            view = next(v for v in own if v.view == image.view)
-            rules = judge(image.rgb, view, "scene", image.transform)
-            verdicts[f"scene {'flagged' if rules else 'clean'}"] += 1
-            flagged += [f"{sku} scene {template.name}: {rule}" for rule in rules]
-    return {"qc_verdicts": dict(verdicts), "qc_flagged": flagged}
+            drawn += 1
+            if ratio == "1:1":
+                fits.append(plate)
+                squares.append(image.rgb)
+            if fits == [plate]:
+                ratios.append(ratio)
+            if sheets:
+                name = f"{sku}_{plate.replace(':', '-')}_{ratio.replace(':', 'x')}.jpg"
+                Image.fromarray(image.rgb).save(sheets / name, quality=92)
+    if sheets:
+        sheet(squares).save(sheets / f"sheet_{sku}.png")
+    return {"plates": fits, "ratios": ratios, "pictures": drawn}
+
+
+def judge_product(sku: str, own: tuple[ProductView, ...]) -> dict[str, Any]:
+    """Quality control of a product's packshots and built-in scenes, and the largest ΔE2000 its certificates state."""
+    engine = studio.StudioEngine()
+    row = next(row for row in read_rows() if row["sku"] == sku)
+    clean: Counter[str] = Counter()
+    flagged: list[str] = []
+    left_out: list[str] = []
+    changed: list[float] = []
+    for view in own:
+        shot = packshot_of(view, row)
+        rules = judge(shot.rgb, view, "packshot", shot.transform)
+        clean["packshot"] += not rules
+        flagged += [f"packshot {view.view}: {rule}" for rule in rules]
+    for template in default_templates():
+        if not template.applies_to(row["category"], row["material"]):
+            continue
+        seed = zlib.crc32(f"{sku} {template.name}".encode())
+        settings = template.studio_settings(row["title"])
+        wanted = SceneRequest(
+            sku, template.name, "", *template.pixel_size(), seed=seed, views=own, studio=settings
+        )
+        try:
+            image = engine.draw(wanted)
+        except EngineError as refusal:
+            left_out.append(f"scene {template.name}: {refusal}")
+            continue
+        view = next(v for v in own if v.view == image.view)
+        assert image.transform is not None
+        proof = make_certificate(
+            rgb=image.rgb,
+            image_sha256="",
+            cutout_rgba=view.rgba,
+            cutout_sha256="",
+            photo_sha256="",
+            transform=image.transform,
+        )
+        changed.append(float(proof["delta_e_max"]))
+        rules = judge(image.rgb, view, "scene", image.transform)
+        clean["scene"] += not rules
+        flagged += [f"scene {template.name}: {rule}" for rule in rules]
+    judged = {"packshot": len(own), "scene": len(changed)}
+    return {
+        "judged": judged,
+        "clean": dict(clean),
+        "flagged": flagged,
+        "left_out": left_out,
+        "delta_e_max": max(changed, default=0.0),
+    }
 
 
 def packshot_of(view: ProductView, row: dict[str, str]) -> Any:
@@ -278,22 +301,23 @@ def main() -> None:
     parser.add_argument("--no-qc", action="store_true")
     parser.add_argument("--pictures-only", action="store_true", help="no speed")
     parser.add_argument("--speed-only", action="store_true", help="no pictures, no QC")
+    parser.add_argument("--skus", nargs="+", default=[], help="draw and judge only these")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.sheets:
         options.sheets.mkdir(parents=True, exist_ok=True)
-    views = products()
+    views = products(options.skus)
     target = ROOT / "benchmarks" / "results" / "studio.json"
     kept = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
-    result: dict[str, Any] = {}
-    if not options.pictures_only:
-        result |= speed(views)
-    if not options.speed_only:
-        result |= draw_all(views, options.sheets)
-        if not options.no_qc:
-            result |= judge_all(views)
     # A part that was not measured this time keeps the figures of the last.
-    result = kept | result
+    result: dict[str, Any] = kept | ({} if options.pictures_only else speed(views))
+    if not options.speed_only:
+        known: dict[str, Any] = result.setdefault("products", {})
+        for sku, own in views.items():
+            known[sku] = draw_on_plates(sku, own, options.sheets)
+            if not options.no_qc:
+                known[sku] |= judge_product(sku, own)
+            target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for plate, entry in result["steps_4mp"].items():
         print(f"\n4 MP on {plate}: {entry['seconds']} CPU s, {entry['peak_mb']} MB above the plates\n")
         print("| step | CPU s |\n| --- | ---: |")
@@ -305,21 +329,28 @@ def main() -> None:
     print("\n| size | CPU s |\n| --- | ---: |")
     for size, seconds in result["megapixels"].items():
         print(f"| {size} | {seconds} |")
-    if "pictures" in result:
-        tell_pictures(result)
+    if "products" in result:
+        tell_pictures(result["products"])
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def tell_pictures(result: dict[str, Any]) -> None:
-    print("\n| sample product | plates and backdrops of 10 that take it |\n| --- | ---: |")
-    for sku, count in result["plates_per_sku"].items():
-        print(f"| {sku} | {count} |")
-    print(f"\n{result['pictures']} pictures on plates.")
-    if "qc_verdicts" in result:
-        print(f"\nQC of all packshots and built-in scenes: {result['qc_verdicts']}")
-        for line in result["qc_flagged"]:
-            print(f"- {line}")
+def tell_pictures(known: dict[str, Any]) -> None:
+    print("\n| sample product | plates and backdrops of 10 | ratios | QC: clean of judged | largest ΔE2000 |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    totals: Counter[str] = Counter()
+    for sku, one in known.items():
+        judged = one.get("judged", {})
+        verdict = ", ".join(f"{kind} {one['clean'].get(kind, 0)}/{n}" for kind, n in judged.items())
+        worst = one.get("delta_e_max", "")
+        print(f"| {sku} | {len(one['plates'])} | {len(one['ratios'])} | {verdict} | {worst} |")
+        for kind, n in judged.items():
+            totals[kind] += n
+            totals[f"{kind} clean"] += one["clean"].get(kind, 0)
+    print(f"\nIn all: {dict(totals)}; {sum(one['pictures'] for one in known.values())} pictures on plates.")
+    for sku, one in known.items():
+        for line in (*one.get("flagged", ()), *one.get("left_out", ())):
+            print(f"- {sku} {line}")
 
 
 if __name__ == "__main__":
