@@ -74,8 +74,9 @@ STEPS = {
 
 
 def products(skus: list[str]) -> dict[str, tuple[ProductView, ...]]:
-    """Views of these sample products (of all where none is named), with colours under soft edges estimated as the
-    cutout stage would.
+    """Views of these sample products, of all where none is named.
+
+    Colours under soft edges are estimated as the cutout stage would.
     """
     from pymatting import estimate_foreground_ml
 
