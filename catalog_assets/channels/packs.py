@@ -188,7 +188,7 @@ class ChannelPack(Strict):
         A later rule goes before an earlier one; of equally old ones, the one for a category group.
         """
         chosen: dict[str, Rule] = {}
-        for rule in self._that_count(on, category, role):
+        for rule in self.that_count(on, category, role):
             if not rule.sets:
                 continue
             known = chosen.get(rule.sets)
@@ -196,7 +196,8 @@ class ChannelPack(Strict):
                 chosen[rule.sets] = rule
         return chosen
 
-    def _that_count(self, on: date, category: str, role: Role) -> list[Rule]:
+    def that_count(self, on: date, category: str, role: Role) -> list[Rule]:
+        """Every rule in force on that day for a category and a role, those without a limit included."""
         groups = self.groups_of(category)
         return [
             rule
@@ -234,7 +235,7 @@ class ChannelPack(Strict):
         values: dict[str, Any] = {
             name: frozen(rule.value) for name, rule in chosen.items() if name in QC_FIELDS
         }
-        stated = [r for r in self._that_count(on, category, role) if not r.sets or chosen[r.sets] is r]
+        stated = [r for r in self.that_count(on, category, role) if not r.sets or chosen[r.sets] is r]
         severities: dict[str, Severity] = {}
         for rule in stated:
             if rule.rule:

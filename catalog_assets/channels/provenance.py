@@ -167,7 +167,11 @@ def read(data: bytes) -> Provenance:
     Raises:
         ProvenanceError: not a whole JPEG or PNG.
     """
-    packet = _jpeg_packet(data) if _container(data) == "jpeg" else _png_packet(data)
+    return said_in(_jpeg_packet(data) if _container(data) == "jpeg" else _png_packet(data))
+
+
+def said_in(packet: bytes | None) -> Provenance:
+    """What an XMP packet says; ``Provenance(None)`` without a packet, or with one that is not readable XML."""
     if packet is None:
         return Provenance(None)
     try:

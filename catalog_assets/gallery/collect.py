@@ -82,6 +82,8 @@ class Card:
     missing: tuple[str, ...]
     listings: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    seen: str = ""
+    """Print of the pictures the report is about: what a person who looks at this card has seen."""
 
     def of(self, kind: Kind) -> list[Picture]:
         """Pictures of one kind, main view first."""
@@ -244,6 +246,7 @@ def _card(
         missing=tuple(name for name in STAGES if name not in records),
         listings=_listings(records.get("listing")),
         notes=_notes(records),
+        seen=str(report.get("pictures_print") or ""),
     )
 
 
@@ -274,10 +277,16 @@ def _findings_by_picture(
 
 
 def _state(records: Mapping[str, Record]) -> tuple[State, str, list[str]]:
-    """How far a SKU got; the last stage that did not simply finish says why."""
+    """How far a SKU got; the stages that did not simply finish say why.
+
+    A report without objection, a person's approval in it or not, and a listing after it outweigh doubts of earlier
+    stages: those are what was decided on.
+    """
+    there = [record for name in STAGES if (record := records.get(name))]
+    decided = all(name in records and records[name].outcome == "done" for name in ("qc_report", "listing"))
     for outcome, state in (("failed", "failed"), ("held", "held")):
-        stopped = [r for name in STAGES if (r := records.get(name)) and r.outcome == outcome]
-        if stopped:
+        stopped = [record for record in there if record.outcome == outcome]
+        if stopped and not (outcome == "held" and decided):
             reasons = list(dict.fromkeys(reason for r in stopped for reason in r.reasons))
             return cast(State, state), stopped[-1].stage, reasons
     if "listing" in records:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from catalog_assets.channels.marks import declared
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
 from catalog_assets.imaging.ground import GroundCamera, camera_from_contact
 from catalog_assets.imaging.shadow import Light
@@ -47,6 +48,7 @@ class Plate:
     the picture gives it away; a seamless sweep has no scale, a kitchen has.
     ``ground_rows``: first and last plate row of the ground: no shadow or mirror image falls beyond them.
     ``seamless``: may be continued beyond its edges. ``standing``: products stand on it (else they lie).
+    ``digital_source_type``: what its file says of how it was made (IPTC), None where it says nothing.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Plate:
     ground_rows: tuple[float, float] | None = None
     seamless: bool = False
     standing: bool = True
+    digital_source_type: str | None = None
 
     @property
     def elevation_deg(self) -> float:
@@ -253,8 +256,9 @@ def _load(
         key_share = float(extra.pop("key", 0.55))
         try:
             entry = _Entry.model_validate({**values, **extra})
-            rgb = decode_photo(read(entry.file)).rgb
-            plates[name] = _plate(name, entry, rgb, key_share)
+            data = read(entry.file)
+            plate = _plate(name, entry, decode_photo(data).rgb, key_share)
+            plates[name] = replace(plate, digital_source_type=declared(data))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"]) or "entry"

@@ -39,7 +39,7 @@ class CutoutStage(Stage):
         views: dict[str, Any] = {}
         usable = usable_views(line, sku)
         for view, facts in usable.items():
-            photo = read_photo(line, facts["file"])
+            photo = read_photo(line, facts["file"], facts["sha256"])
             hints = CutoutHints(material=item.material, category=item.category, items=item.items)
             look = read_look(line, sku, view, photo.shape[:2])
             cutout = make_cutout(photo, line.predictor.predict, hints, look, line.predictor.sees)
@@ -80,6 +80,13 @@ def usable_views(line: Line, sku: str) -> dict[str, Any]:
     """
     views: dict[str, Any] = finished(line, "raw_photo", sku).metadata["views"]
     return {view: facts for view, facts in views.items() if facts["usable"]}
+
+
+def marks_of(line: Line, sku: str) -> dict[str, str | None]:
+    """By view, what the photo says of how it was made (IPTC DigitalSourceType), None where it says nothing."""
+    record = line.manifest.get("raw_photo", sku)
+    views: dict[str, Any] = record.metadata.get("views", {}) if record else {}
+    return {view: facts.get("digital_source_type") for view, facts in views.items() if facts.get("usable")}
 
 
 def cutout_views(line: Line, sku: str) -> dict[str, Any]:

@@ -18,18 +18,14 @@ from catalog_assets.channels.rendition import (
     render_listing,
 )
 from catalog_assets.imaging.packshot import PackshotSpec
+from catalog_assets.review.approvals import approval_of, pictures_print
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgb, read_rgba
-from catalog_assets.stages.qc_report import (
-    Subject,
-    picture_hashes,
-    read_report,
-    report_name,
-    subjects,
-    transform_of,
-)
-from catalog_assets.stages.stage import Made, SkuFailed, Stage, finished
+from catalog_assets.stages.qc_report import read_report, report_name
+from catalog_assets.stages.recomposed import excuses, measured
+from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage, finished
+from catalog_assets.stages.subjects import Subject, picture_hashes, subjects, transform_of
 
 
 class ListingStage(Stage):
@@ -53,7 +49,7 @@ class ListingStage(Stage):
     def make(self, line: Line, sku: str) -> Made:
         """Files under ``listing/<channel>/<sku>/``, or nothing for a SKU that is held."""
         made = Made(metadata={"channels": {}, "notes": []})
-        report = read_report(line, sku)
+        report = report_of_now(line, sku)
         if report["verdict"] != "pass" and not report["approved"]:
             for reason in report["reasons"] or ["a person should look at it first"]:
                 made.hold(reason)
@@ -63,11 +59,13 @@ class ListingStage(Stage):
         listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
         sources = [_source(line, sku, subject) for subject in subjects(line, sku)]
         on = date.fromisoformat(today())
+        excused = excuses(report)
         for pack in packs_of(line):
             try:
                 listing = render_listing(pack, listed, sources, on)
             except ValueError as error:
                 raise SkuFailed(f"channel {pack.name}: {error}") from None
+            listing = measured(line, sku, pack, listing, on, excused)
             self._store(line, sku, pack, listing, made)
         if not any(made.metadata["channels"].values()):
             made.hold("no channel can list it: " + "; ".join(made.metadata["notes"] or ["no picture fits"]))
@@ -119,8 +117,35 @@ def _facts(image: ListingImage) -> dict[str, Any]:
         "bytes": len(image.data),
         "alt": image.alt,
         "digital_source_type": image.digital_source_type,
+        "recomposed": image.recomposed,
         "notes": list(image.notes),
     }
+
+
+def report_about(line: Line, sku: str, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """The SKU's report, if it is about these pictures (name to SHA-256).
+
+    Raises:
+        NotReady: there is no report yet, or pictures were made anew after it.
+    """
+    finished(line, "qc_report", sku)
+    report = read_report(line, sku)
+    if report.get("pictures_print") != pictures_print(hashes):
+        raise NotReady(f"its pictures are newer than their report; qc_report of {sku} comes first")
+    return report
+
+
+def report_of_now(line: Line, sku: str) -> dict[str, Any]:
+    """The SKU's report on the pictures there are now.
+
+    Raises:
+        NotReady: pictures were made anew after the report, or the approval in it does not hold any more.
+    """
+    hashes = picture_hashes(line, sku)
+    report = report_about(line, sku, hashes)
+    if report["approved"] and approval_of(line.store, sku, hashes) is None:
+        raise NotReady(f"the approval in the report of {sku} was taken back; qc_report comes first")
+    return report
 
 
 def packs_of(line: Line) -> list[ChannelPack]:
@@ -138,17 +163,20 @@ def packs_of(line: Line) -> list[ChannelPack]:
 
 def _pack_state(pack: ChannelPack, on: date, category: str) -> Any:
     roles = ("main", "additional", "lifestyle")
-    rules = {role: _plain(pack.limits(on, category, role)) for role in roles}
-    return {"rules": rules, "listing": pack.listing.model_dump(mode="json")}
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(v) if isinstance(v, tuple | set | frozenset) else v for name, v in values.items()}
+    return {
+        # Whole rules: a severity decides as much as a value does.
+        "rules": {
+            role: [r.model_dump(mode="json") for r in pack.that_count(on, category, role)] for role in roles
+        },
+        "upcoming": [rule.model_dump(mode="json") for rule in pack.upcoming(on, category)],
+        "listing": pack.listing.model_dump(mode="json"),
+    }
 
 
 def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
     packshot = subject.kind == "packshot"
     brand = line.house.brand
+    cutout = cutout_views(line, sku)[subject.view]
     spec = None
     if packshot and subject.pose:
         posture, elevation = subject.pose
@@ -162,8 +190,8 @@ def _source(line: Line, sku: str, subject: Subject) -> ListingSource:
         kind="packshot" if packshot else "scene",
         name=subject.view if packshot else subject.name.removeprefix("scene "),
         view=subject.view,
-        rgb=read_rgb(line, subject.file),
-        cutout_rgba=read_rgba(line, cutout_views(line, sku)[subject.view]["file"]),
+        rgb=read_rgb(line, subject.file, subject.sha256),
+        cutout_rgba=read_rgba(line, cutout["file"], cutout["sha256"]),
         digital_source_type=subject.digital_source_type,
         background=brand.ground if packshot else None,
         transform=transform_of(subject),

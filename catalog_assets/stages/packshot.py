@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from catalog_assets.catalogue.brand import Brand
 from catalog_assets.catalogue.item import Item
+from catalog_assets.channels.marks import strongest
 from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, thumbnail
 from catalog_assets.imaging.packshot import PACKSHOT_VERSION, PackshotSpec, compose_packshot, plan_packshots
@@ -18,7 +19,7 @@ from catalog_assets.imaging.pose import Pose, estimate_pose
 from catalog_assets.imaging.resample import alpha_box
 from catalog_assets.scenes.dimensions import usual_dimensions
 from catalog_assets.scenes.subject import pixels_per_mm
-from catalog_assets.stages.cutout import cutout_views, item_of
+from catalog_assets.stages.cutout import cutout_views, item_of, marks_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.lineup import LEAST_SHARE, Lineup, line_up
 from catalog_assets.stages.pictures import read_rgba
@@ -44,6 +45,7 @@ class PackshotStage(Stage):
         shared = lineup_of(line, item)
         return {
             "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
+            "marks": marks_of(line, sku),
             "background": brand.background,
             "reflection": brand.packshot.reflection,
             "fill": target_fill(brand),
@@ -58,8 +60,8 @@ class PackshotStage(Stage):
         """One JPEG per view, all views at one scale where the brand's fill allows it; collections on one line."""
         made = Made()
         item = item_of(line, sku)
-        facts = cutout_views(line, sku)
-        cutouts = {view: read_rgba(line, fact["file"]) for view, fact in facts.items()}
+        facts, marks = cutout_views(line, sku), marks_of(line, sku)
+        cutouts = {view: read_rgba(line, fact["file"], fact["sha256"]) for view, fact in facts.items()}
         views: dict[str, Any] = {}
         plans, at_scale = self._plan(line, item, cutouts)
         for view, spec in plans.items():
@@ -68,7 +70,8 @@ class PackshotStage(Stage):
             except ValueError as error:
                 raise SkuFailed(f"the packshot of view {view} could not be made: {error}") from None
             name = f"packshot/{sku}/{view}.jpg"
-            data = embed(encode_jpeg(picture.rgb, quality=JPEG_QUALITY), SOURCE_TYPE)
+            mark = strongest(SOURCE_TYPE, marks.get(view))
+            data = embed(encode_jpeg(picture.rgb, quality=JPEG_QUALITY), mark)
             self.put(line, made, name, data)
             self.put(line, made, f"thumbs/{sku}/packshot-{view}.jpg", thumbnail(picture.rgb))
             views[view] = {
@@ -78,7 +81,7 @@ class PackshotStage(Stage):
                 "width": picture.rgb.shape[1],
                 "height": picture.rgb.shape[0],
                 "transform": [list(row) for row in picture.transform],
-                "digital_source_type": SOURCE_TYPE,
+                "digital_source_type": mark,
                 "pose": [spec.posture, spec.elevation_deg],
                 "notes": picture.notes,
             }

@@ -15,41 +15,20 @@ from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.provenance import check_provenance
 from catalog_assets.imaging.decode import decode_photo
 from catalog_assets.imaging.encode import encode_jpeg
-from catalog_assets.imaging.resample import Transform
 from catalog_assets.insights import reports_to_frame
 from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import QC_VERSION, Cut, Expectation, Picture, check_picture
 from catalog_assets.qc.evidence import evidence_sheet
 from catalog_assets.qc.findings import Finding, PictureReport, verdict_of
-from catalog_assets.review.approvals import approval_of
+from catalog_assets.review.approvals import approval_of, pictures_print
 from catalog_assets.scenes.certificate import beyond_limit
 from catalog_assets.stages.consistency import note
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.pictures import read_photo, read_rgba
+from catalog_assets.stages.pictures import read_photo, read_rgba, read_unaltered
 from catalog_assets.stages.stage import Made, Stage, Step, finished
+from catalog_assets.stages.subjects import Subject, picture_hashes, subjects, transform_of
 from catalog_assets.storage.fingerprint import fingerprint
-
-
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """A picture to check: which file, of which view, placed how."""
-
-    kind: str
-    name: str
-    file: str
-    sha256: str
-    view: str
-    cutout: str
-    transform: Any
-    digital_source_type: str
-    pose: Any = None
-    fill_at_scale: float | None = None
-    template: str = ""
-    proved: bool = True
-    """False where a certificate was written and had no pixel to compare."""
-    delta_e_max: float = 0.0
-    """As the certificate states it."""
 
 
 class QcReportStage(Stage):
@@ -69,7 +48,11 @@ class QcReportStage(Stage):
             "unproved": [subject.name for subject in subjects(line, sku) if not subject.proved],
             "relit": {subject.name: subject.delta_e_max for subject in subjects(line, sku)},
             "photos": finished(line, "raw_photo", sku).files,
-            "cutouts": {view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
+            "cutouts": {
+                view: [facts["sha256"], facts["confidence"], facts["reasons"]]
+                for view, facts in cutout_views(line, sku).items()
+            },
+            "intake": [finding.to_json() for finding in _intake_findings(line, sku)],
             "limits": brand.limits.model_dump(mode="json"),
             "background": brand.background,
             "reflection": brand.packshot.reflection,
@@ -90,7 +73,7 @@ class QcReportStage(Stage):
         for subject in subjects(line, sku):
             if subject.view not in loaded:
                 # Decoded once per view; only the view at hand is kept in memory.
-                loaded = {subject.view: _cutout_and_photo(line, sku, subject.view, views)}
+                loaded = {subject.view: cutout_and_photo(line, sku, subject.view, views)}
             cut, photo = loaded[subject.view]
             cutout = cut.rgba
             report, rgb = self._check(line, sku, subject, cut, photo)
@@ -122,7 +105,7 @@ class QcReportStage(Stage):
         cut: Cut,
         photo: NDArray[np.uint8],
     ) -> tuple[PictureReport, NDArray[np.uint8]]:
-        data = line.store.read(subject.file)
+        data = read_unaltered(line, subject.file, subject.sha256)
         decoded = decode_photo(data)
         item = item_of(line, sku)
         expect = expectation(line, item, subject)
@@ -162,6 +145,8 @@ class QcReportStage(Stage):
             "verdict": verdict,
             "approved": approved,
             "reasons": said,
+            # What the report is about: it says nothing of pictures made later.
+            "pictures_print": pictures_print(picture_hashes(line, sku)),
             "pictures": pictures,
             "findings": [f.to_json() for f in findings],
         }
@@ -225,60 +210,6 @@ def reasons(findings: list[Finding]) -> list[str]:
     return said
 
 
-def subjects(line: Line, sku: str) -> Iterator[Subject]:
-    """The pictures to check, grouped by view so that each cutout is decoded once."""
-    found = [*_packshots(line, sku), *_scenes(line, sku)]
-    yield from sorted(found, key=lambda s: (s.view != "hero", s.view, s.kind, s.name))
-
-
-def _packshots(line: Line, sku: str) -> Iterator[Subject]:
-    views: Mapping[str, Any] = finished(line, "packshot", sku).metadata["views"]
-    for view, facts in views.items():
-        yield Subject(
-            kind="packshot",
-            name=f"packshot {view}",
-            file=facts["file"],
-            sha256=facts["sha256"],
-            view=view,
-            cutout=facts["cutout_sha256"],
-            transform=facts["transform"],
-            digital_source_type=facts["digital_source_type"],
-            pose=facts.get("pose"),
-            fill_at_scale=facts.get("fill_at_scale"),
-        )
-
-
-def _scenes(line: Line, sku: str) -> Iterator[Subject]:
-    scenes: Mapping[str, Any] = finished(line, "scenes", sku).metadata["scenes"]
-    for name, facts in scenes.items():
-        yield Subject(
-            kind="scene",
-            name=f"scene {name}",
-            file=facts["file"],
-            sha256=facts["image_sha256"],
-            view=facts["view"] or "hero",
-            cutout=facts["cutout_sha256"] or "",
-            transform=facts.get("transform"),
-            digital_source_type=facts["digital_source_type"],
-            template=facts.get("template", name),
-            proved=facts.get("proved", True),
-            delta_e_max=facts.get("delta_e_max", 0.0),
-        )
-
-
-def picture_hashes(line: Line, sku: str) -> dict[str, str]:
-    """Content hash of every picture a listing could show, by file name."""
-    return {s.file: s.sha256 for s in subjects(line, sku)}
-
-
-def transform_of(subject: Subject) -> Transform | None:
-    """Where the compositor put the product, back from JSON."""
-    if not subject.transform:
-        return None
-    (a, b, tx), (c, d, ty) = subject.transform
-    return (a, b, tx), (c, d, ty)
-
-
 def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
     """What the picture should show."""
     packshot = subject.kind == "packshot"
@@ -300,11 +231,19 @@ def expectation(line: Line, item: Item, subject: Subject) -> Expectation:
     )
 
 
-def _cutout_and_photo(
+def cutout_and_photo(
     line: Line, sku: str, view: str, views: Mapping[str, Any]
 ) -> tuple[Cut, NDArray[np.uint8]]:
+    """A view's cutout, ready to be compared with, and its photo, (H, W, 3) uint8 upright sRGB.
+
+    Raises:
+        SkuFailed: a file in the store is not the one that was made.
+    """
     raw: Mapping[str, Any] = finished(line, "raw_photo", sku).metadata["views"]
-    return Cut(read_rgba(line, views[view]["file"])), read_photo(line, raw[view]["file"])
+    cutout, photo = views[view], raw[view]
+    return Cut(read_rgba(line, cutout["file"], cutout["sha256"])), read_photo(
+        line, photo["file"], photo["sha256"]
+    )
 
 
 def _intake_findings(line: Line, sku: str) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from catalog_assets.catalogue.inventory import FileStat, PhotoFile
 from catalog_assets.catalogue.snapshot import Entry
+from catalog_assets.channels.marks import declared
 from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
 from catalog_assets.imaging.encode import thumbnail
 from catalog_assets.imaging.intake import INTAKE_VERSION, inspect_intake
@@ -28,7 +29,7 @@ class RawPhotoStage(Stage):
     """Copies the photos into the store and inspects them; a photo that is not fit holds its SKU."""
 
     name = "raw_photo"
-    version = f"2+{INTAKE_VERSION}"
+    version = f"3+{INTAKE_VERSION}"
 
     def __init__(self) -> None:
         self._read = threading.local()
@@ -111,6 +112,7 @@ class RawPhotoStage(Stage):
             "width": width,
             "height": height,
             "format": picture.facts.format,
+            "digital_source_type": declared(data),
             "usable": not blocking,
             "findings": [f.to_json() for f in findings],
         }

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from catalog_assets.catalogue.item import Item
+from catalog_assets.channels.marks import strongest
 from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, encode_png, thumbnail
 from catalog_assets.scenes.certificate import VERSION as CERTIFICATE_VERSION
@@ -25,7 +26,7 @@ from catalog_assets.scenes.templates import SceneTemplate, picture_names
 from catalog_assets.stages.anchors import anchor_for, set_anchor
 from catalog_assets.stages.asking import engine_name, is_stopgap, may_be_asked, route_of
 from catalog_assets.stages.attempts import SceneAttempts, run_plan
-from catalog_assets.stages.cutout import cutout_views, item_of
+from catalog_assets.stages.cutout import cutout_views, item_of, marks_of
 from catalog_assets.stages.drafting import draft_and_finish
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.picks import Picks, keep_rounds, picked, picked_round, read_picks
@@ -91,6 +92,7 @@ class ScenesStage(Stage):
         return fingerprint(
             version=self.version,
             cutouts={view: facts["sha256"] for view, facts in cutout_views(line, sku).items()},
+            marks=marks_of(line, sku),
             template=template.model_dump(mode="json"),
             pixels=[shot.width, shot.height],
             plates=[line.house.plate_print(name) for name in (template.plate, *template.otherwise)],
@@ -200,7 +202,8 @@ class ScenesStage(Stage):
         assert image is not None
         photo, story_name, thumb = scene_files(sku, shot.name)
         encoded = encode_jpeg(image.rgb, quality=JPEG_QUALITY)
-        data = embed(encoded, image.digital_source_type)
+        mark = strongest(image.digital_source_type, marks_of(line, sku).get(image.view or "hero"))
+        data = embed(encoded, mark)
         view = next((v for v in request.views if v.view == image.view), None)
         certificate = None
         if view is not None and image.transform is not None:
@@ -215,7 +218,7 @@ class ScenesStage(Stage):
                 relit=image.relit,
                 engine=image.engine,
                 model=image.model,
-                digital_source_type=image.digital_source_type,
+                digital_source_type=mark,
                 registration_px=judged.registration_px,
             )
         self.put(line, made, photo, data)
@@ -239,7 +242,7 @@ class ScenesStage(Stage):
             "view": image.view,
             "cutout_sha256": view.sha256 if view else None,
             "transform": image.transform,
-            "digital_source_type": image.digital_source_type,
+            "digital_source_type": mark,
             "details": image.details,
             "certificate": certificate,
             "rounds": closed.to_json(),
@@ -330,7 +333,7 @@ def _product_views(line: Line, item: Item, facts: Mapping[str, Any]) -> tuple[Pr
     return tuple(
         ProductView(
             view=view,
-            rgba=read_rgba(line, fact["file"]),
+            rgba=read_rgba(line, fact["file"], fact["sha256"]),
             sha256=fact["sha256"],
             height_mm=item.height_mm,
             width_mm=item.width_mm,
@@ -357,7 +360,9 @@ def _summary(story: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("engine", "model", "view", "cost_usd", "lock", "digital_source_type", "image_sha256")
     more = {key: story[key] for key in ("cutout_sha256", "transform", "template")}
     proof: Mapping[str, Any] = story["certificate"] or {}
-    more |= {"proved": bool(proof.get("mask_px")), "delta_e_max": proof.get("delta_e_max", 0.0)}
+    # A pixel that is not the photo's, in a picture nobody relit, is no proof whatever its colour measures.
+    proved = bool(proof.get("mask_px")) and (proof["relit"] or not proof["changed_px"])
+    more |= {"proved": proved, "delta_e_max": proof.get("delta_e_max", 0.0)}
     wanted = (story.get("routing") or {}).get("chain") or [STUDIO]
     drew = f"{story['engine']}/{story['model']}".rstrip("/")
     return {

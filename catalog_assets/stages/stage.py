@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.pictures import forget
 from catalog_assets.storage.fingerprint import fingerprint
 from catalog_assets.storage.manifest import Record, StageOutcome
 from catalog_assets.storage.store import sha256
@@ -94,7 +93,6 @@ class Stage(ABC):
     def put(self, line: Line, made: Made, name: str, data: bytes) -> None:
         """Store one file of a SKU and note its hash."""
         line.store.write(name, data)
-        forget(name)
         made.files[name] = sha256(data)
 
     def discard(self, line: Line, sku: str, name: str) -> None:

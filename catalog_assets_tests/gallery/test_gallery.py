@@ -4,6 +4,7 @@ import html.parser
 import io
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from catalog_assets.gallery.collect import collect
 from catalog_assets.gallery.pictures import preview
 from catalog_assets.gallery.words import duration, measured, money
 from catalog_assets.imaging.encode import encode_jpeg
+from catalog_assets.storage.manifest import Manifest, Record
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.gallery.stores import Maker, catalogue, finding
 
@@ -359,6 +361,24 @@ def test_collecting_takes_findings_of_a_picture_from_the_report(folder: Path) ->
     assert cards["A"].listings == {"shopify": ("listing/shopify/A/A.jpg",)}
     assert cards["A"].notes == ("amazon.main: A has no ASIN.",)
     assert cards["D"].missing == ("cutout", "packshot", "scenes", "qc_report", "listing")
+
+
+def test_a_listed_sku_is_not_called_held_for_a_doubt_that_was_decided_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(folder, copy)
+    manifest = Manifest(Store(copy))
+    for stage, outcome in (("cutout", "held"), ("qc_report", "done"), ("listing", "done")):
+        record = manifest.get(stage, "A") or Record("A", stage, "", "done")
+        record.outcome, record.reasons = outcome, ["The cutout is doubtful."] if outcome == "held" else []
+        manifest.put(record)
+    assert {card.sku: card.state for card in collect(Store(copy)).cards}["A"] == "listed"
+    record = Record("A", "qc_report", "", "held", ["packshot hero: the label lost a letter."])
+    manifest.put(record)
+    (card,) = (card for card in collect(Store(copy)).cards if card.sku == "A")
+    assert card.state == "held"
+    assert "packshot hero: the label lost a letter." in card.reasons
 
 
 def test_the_command_writes_a_gallery_and_refuses_what_is_no_store(folder: Path, tmp_path: Path) -> None:

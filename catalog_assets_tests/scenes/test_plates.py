@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from catalog_assets.channels.provenance import embed
+from catalog_assets.scenes.contract import ProductView, SceneRequest
+from catalog_assets.scenes.engines.studio import StudioEngine
 from catalog_assets.scenes.plates import PlateError, builtin_plates, load_plates
 
 
@@ -63,3 +66,19 @@ def test_the_built_in_plates_are_decoded_once():
     assert builtin_plates()["oak_counter"].rgb is builtin_plates()["oak_counter"].rgb
     assert builtin_plates()["linen_table"].elevation_deg > 40
     assert builtin_plates()["white_cyclorama"].seamless
+
+
+@pytest.mark.parametrize(
+    ("said", "mark"),
+    [("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"), ("digitalCapture", "composite")],
+)
+def test_a_scene_on_a_plate_that_a_model_drew_says_so(said: str, mark: str):
+    room = load_plates(document(), lambda name: embed(picture(), said))["desk"]
+    rgba = np.zeros((320, 320, 4), np.uint8)
+    rgba[60:300, 100:220] = (90, 120, 60, 255)
+    view = ProductView(view="hero", rgba=rgba, sha256="0" * 64, height_mm=120.0, width_mm=60.0)
+    request = SceneRequest(
+        sku="A1", scene="desk", prompt="", width=320, height=320, lock="plate", views=(view,),
+        studio={"plate": "desk"},
+    )  # fmt: skip
+    assert StudioEngine({"desk": room}).draw(request).digital_source_type == mark

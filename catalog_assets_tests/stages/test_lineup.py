@@ -14,12 +14,14 @@ from catalog_assets.imaging.resample import alpha_box
 from catalog_assets.qc.check import Expectation, Picture, check_picture
 from catalog_assets.qc.rules import Limits
 from catalog_assets.settings import Settings
+from catalog_assets.stages.cutout import cutout_views
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.lineup import line_up
 from catalog_assets.stages.packshot import PackshotStage
 from catalog_assets.stages.pictures import read_rgb, read_rgba
-from catalog_assets.stages.qc_report import Subject, expectation
+from catalog_assets.stages.qc_report import expectation
 from catalog_assets.stages.stage import Step, perform
+from catalog_assets.stages.subjects import Subject
 from catalog_assets.storage.manifest import Record
 from catalog_assets.storage.store import sha256
 from catalog_assets_tests.products import drawn_box
@@ -59,9 +61,9 @@ def made(line: Line, sku: str) -> Step:
 def box(line: Line, sku: str) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
     """The packshot, and the product's box in it as shares of the frame."""
     facts = made(line, sku).record.metadata["views"]["hero"]
-    rgb = read_rgb(line, facts["file"])
+    rgb = read_rgb(line, facts["file"], facts["sha256"])
     (scale, _, tx), (_, _, ty) = facts["transform"]
-    x0, y0, x1, y1 = alpha_box(read_rgba(line, f"cutout/{sku}/hero.png")[..., 3])
+    x0, y0, x1, y1 = alpha_box(read_rgba(line, *_cutout_of(line, sku))[..., 3])
     side = rgb.shape[0]
     edges = [scale * (v - 0.5) + t + 0.5 for v, t in ((x0, tx), (y0, ty), (x1, tx), (y1, ty))]
     x0, y0, x1, y1 = (edge / side for edge in edges)
@@ -104,7 +106,7 @@ def test_the_fill_asked_for_is_the_collections_scale(line: Line):
     entry = line.entry("WIDE")
     assert entry is not None
     told = expectation(line, entry.item, subject)
-    cutout = read_rgba(line, "cutout/WIDE/hero.png")
+    cutout = read_rgba(line, *_cutout_of(line, "WIDE"))
 
     def passes(expect: Expectation) -> bool:
         report = check_picture(Picture("p", rgb), cutout, expect=expect)
@@ -153,3 +155,9 @@ def test_the_line_leaves_the_margins_and_takes_the_tallest(
 
 def test_one_product_alone_shares_nothing():
     assert line_up([(100, 100, 100)], 0.87, one_scale=True).ground_line is None
+
+
+def _cutout_of(line: Line, sku: str) -> tuple[str, str]:
+    """Name and SHA-256 of a SKU's cutout."""
+    facts = cutout_views(line, sku)["hero"]
+    return facts["file"], facts["sha256"]

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog_assets.channels.marks import on_ground
 from catalog_assets.imaging.backdrops import KINDS, Backdrop, backdrop_setting, draw_backdrop
 from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.compose import Composition, develop, full_mask, over
@@ -28,6 +29,7 @@ from catalog_assets.imaging.shadow import Light, ground_light
 from catalog_assets.imaging.solid import hanging_solid, lying_solid, standing_solid
 from catalog_assets.scenes.contract import (
     Capabilities,
+    DigitalSourceType,
     EngineError,
     Money,
     SceneImage,
@@ -107,13 +109,19 @@ class StudioEngine:
                 rgb=picture.rgb,
                 engine=self.name,
                 model="",
-                digital_source_type="compositeSynthetic" if name.startswith("backdrop") else "composite",
+                digital_source_type=self._mark(name),
                 transform=picture.transform,
                 view=subject.view.view,
                 relit=bool(notes["relight"]["strength"] > 0),
                 details={**notes, "refused": refusals, "version": STUDIO_VERSION},
             )
         raise EngineError("unsupported", f"{request.sku}: no plate fits. " + "; ".join(refusals))
+
+    def _mark(self, name: str) -> DigitalSourceType:
+        """How a scene on this plate or backdrop was made."""
+        if name.startswith("backdrop"):
+            return "compositeSynthetic"
+        return on_ground("composite", self.plates[name].digital_source_type)
 
     def _on(self, name: str, subjects: list[Subject], request: SceneRequest) -> tuple[Composition, Subject]:
         """The scene on one named plate or backdrop."""
