@@ -18,8 +18,8 @@ network is measured in a minute; times never use it.
 
 MAE ×1000; IoU at alpha 0.5 (the clear vase: silhouette at 0.05, MAE against its true transparency); boundary F
 at 3 px on 512; gradient error per Rhemann et al. 2009 (Gaussian derivative, σ 1.4), per 1000 px; components is
-the mean difference in the number of pieces; halo is the share of the old background's colour that is left in
-partly covered pixels (0 none, 1 all).
+the mean difference in the number of pieces; looks is how often the network was asked; halo is the share of the
+old background's colour that is left in partly covered pixels (0 none, 1 all; null where no truth tells).
 """
 
 from __future__ import annotations
@@ -250,7 +250,9 @@ def table(results: dict[str, list[dict[str, Any]]], rows: list[dict[str, Any]]) 
             picked = [found[i] for i in indices]
             line: dict[str, Any] = {"group": group, "photos": len(indices), "method": method}
             for name in ("mae", "iou", "boundary_f", "gradient", "components", "halo"):
-                line[name] = round(float(np.nanmean([p[name] for p in picked])), 4)
+                known = [p[name] for p in picked if not np.isnan(p[name])]
+                line[name] = round(float(np.mean(known)), 4) if known else None
+            line["looks"] = round(float(np.mean([len(p.get("looks", ["whole"])) for p in picked])), 2)
             out.append(line)
     return out
 
@@ -354,7 +356,7 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
     file.parent.mkdir(exist_ok=True)
     if file.exists():
         document = json.loads(file.read_text(encoding="utf-8")) | document
-    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, suspicion
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
 from catalog_assets.imaging.matting.edges import Field
+from catalog_assets.imaging.matting.enough import one_look_is_enough
 from catalog_assets.imaging.matting.foreground import true_colours
 
 LEFT_OUT = 0.04
@@ -44,7 +45,8 @@ def make_cutout(
     side = looks.side_for(sees)
     seen = looks.first_look(rgb, predict, side) if first_look is None else first_look
     whole = looks.Look("whole", (0, 0, width, height), seen)
-    second = looks.second_look(rgb, whole, predict, side)
+    clear_view = _enough(rgb, whole, side)
+    second = None if clear_view else looks.second_look(rgb, whole, predict, side)
     taken = ["whole"] + ([] if second is None else [second.kind])
 
     box = _working_box(whole, second, width, height)
@@ -70,6 +72,8 @@ def make_cutout(
     fused = holes.closed(small, fuse.settle(small, fused))
     found_holes = holes.find_holes(small, fused, hints)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
+    if clear_view:
+        fused = edges.sharpened(small, fused, _pixel(whole, box, grid, side))
     model = edges.linear_model(small, fused)
     solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
@@ -78,7 +82,8 @@ def make_cutout(
         confidence.Evidence(
             fused=fused,
             disagreement=disagreement,
-            disputed=sum(d.share for d in disputes),
+            # A ring's opening that one look filled is no doubt where the ground is plainly seen in it.
+            disputed=sum(d.share for d in disputes if not holes.opening_shown(small, fused, d.mask)),
             trust=edges.trust_of(model),
             left_out=stray,
             box=box,
@@ -152,6 +157,24 @@ def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
         kept = kept[: hints.items]
     keep = np.isin(labels, kept) | (labels == 0)
     return np.where(keep, alpha, np.float32(0.0))
+
+
+def _enough(rgb: NDArray[np.uint8], whole: looks.Look, side: int) -> bool:
+    """Whether a crop would be looked at, and would tell nothing new."""
+    height, width = rgb.shape[:2]
+    crop = looks.crop_for(whole, width, height)
+    if crop is None or looks.hardly_found(whole, width, height):
+        return False
+    small = looks.reduced(rgb[crop[1] : crop[3], crop[0] : crop[2]], looks.LOOK_SIDE)
+    grid = small.shape[:2]
+    return one_look_is_enough(small, whole.on(crop, grid), _pixel(whole, crop, grid, side))
+
+
+def _pixel(look: looks.Look, box: Box, grid: tuple[int, int], side: int) -> float:
+    """Size of a network pixel of a look in pixels of the grid that covers the box."""
+    sees = looks.NETWORK_SIDE if side == looks.LOOK_SIDE else side
+    seen = max(look.box[2] - look.box[0], look.box[3] - look.box[1]) / sees
+    return seen * max(grid) / max(box[2] - box[0], box[3] - box[1])
 
 
 def _eight_bits(alpha: Field) -> NDArray[np.uint8]:

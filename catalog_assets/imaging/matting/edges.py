@@ -92,15 +92,38 @@ def trust_of(model: Linear) -> Field:
     return (separation / (separation + np.float32(_TRUST))).astype(np.float32, copy=False)
 
 
-def band_of(alpha: Field) -> Field:
-    """Where alpha is to be solved: 1 within the band and wherever the network is unsure, 0 far from it."""
+def band_of(alpha: Field, pixel: float | None = None) -> Field:
+    """Where alpha is to be solved: 1 within the band and wherever the network is unsure, 0 far from it.
+
+    Args:
+        alpha: (h, w) in [0, 1] on the look grid.
+        pixel: size of a network pixel in grid pixels; None when the network saw just what the grid covers.
+    """
     product = (alpha > 0.5).astype(np.uint8)
-    width = BAND * max(alpha.shape) / NETWORK_SIDE
+    width = BAND * (max(alpha.shape) / NETWORK_SIDE if pixel is None else pixel)
     inside = cv2.distanceTransform(product, cv2.DIST_L2, 5)
     outside = cv2.distanceTransform(1 - product, cv2.DIST_L2, 5)
     near = np.clip(width + 1 - np.where(product > 0, inside, outside), 0.0, 1.0)
     unsure = ((alpha > 0.03) & (alpha < 0.97)).astype(np.float32)
     return np.maximum(near, cv2.blur(unsure, (3, 3))).astype(np.float32)
+
+
+def sharpened(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> Field:
+    """A first look of the whole photo with its edge moved, on the grid, to where the colours change.
+
+    Its pixels are larger than the grid's, so next to its edge lie pixels it is wrong about; solved once on the
+    grid, the edge is known as well as a closer look would tell it.
+
+    Args:
+        rgb: (h, w, 3) uint8 on the look grid.
+        alpha: (h, w) in [0, 1] on the same grid.
+        pixel: size of a network pixel in grid pixels.
+    """
+    model = linear_model(rgb, alpha)
+    band, trust = band_of(alpha, pixel), trust_of(model)
+    told = np.einsum("ijk,ijk->ij", model.slope, rgb.astype(np.float32) / np.float32(255.0)) + model.offset
+    solved = trust * _steadied(np.clip(told, 0.0, 1.0), trust) + (1 - trust) * alpha
+    return (band * solved + (1 - band) * (alpha > 0.5)).astype(np.float32)
 
 
 def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: Field) -> Field:

@@ -49,6 +49,46 @@ class Hole:
     likeness: float
 
 
+class _Ground:
+    """The background's shading and texture, to ask whether a region shows it."""
+
+    def __init__(self, rgb: NDArray[np.uint8], background: NDArray[np.bool_]) -> None:
+        self._lab = to_lab(rgb)
+        self._expected = _shading(self._lab, background)
+        self._detail = self._lab[..., 0] - cv2.GaussianBlur(self._lab[..., 0], (0, 0), 2)
+        self._grain = float(self._detail[background].std())
+
+    def has_shade(self, region: NDArray[np.bool_]) -> bool:
+        """Whether the region's mean colour is the one the background's shading predicts there."""
+        return float(np.linalg.norm((self._lab[region] - self._expected[region]).mean(axis=0))) <= 5.0
+
+    def has_texture(self, region: NDArray[np.bool_]) -> bool:
+        """Whether the region has the background's grain, where the background has any."""
+        middle = cv2.erode(region.astype(np.uint8), _disc(3)) > 0
+        ratio = float(self._detail[middle].std()) / max(self._grain, 1e-3) if middle.any() else np.inf
+        return 0.6 <= ratio <= 1.45 and self._grain >= 0.35
+
+
+def opening_shown(rgb: NDArray[np.uint8], alpha: Field, region: NDArray[np.bool_]) -> bool:
+    """Whether a region is an opening of the product through which the background is seen, beyond doubt.
+
+    Args:
+        rgb: (h, w, 3) uint8 on the look grid.
+        alpha: (h, w) in [0, 1], with the region outside of the product.
+        region: (h, w) bool.
+    """
+    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
+    surroundings = background & ~region
+    if float(alpha[region].mean()) > 0.1 or np.count_nonzero(surroundings) < 400:
+        return False
+    _, labels = cv2.connectedComponents((alpha <= 0.5).astype(np.uint8), connectivity=4)
+    at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    if np.isin(labels[region], at_border[at_border > 0]).mean() > 0.05:
+        return False
+    ground = _Ground(rgb, surroundings)
+    return ground.has_shade(region) and ground.has_texture(region)
+
+
 def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list[Hole]:
     """Regions inside the product that show the background.
 
@@ -70,10 +110,7 @@ def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list
     wanted = [i for i in range(1, count) if shares[i] >= (SMALLEST if open_structure else LARGE)]
     if not wanted:
         return []
-    lab = to_lab(rgb)
-    expected = _shading(lab, background)
-    detail = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 2)
-    grain = float(detail[background].std())
+    ground = _Ground(rgb, background)
     outside = ~product
     holes: list[Hole] = []
     for i in wanted:
@@ -85,13 +122,10 @@ def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list
         likeness = float(evidence[region].mean())
         if likeness > -2.0 or float(evidence[inner_ring].mean()) < 1.0:
             continue
-        offset = float(np.linalg.norm((lab[region] - expected[region]).mean(axis=0)))
-        if offset > 5.0:
+        if not ground.has_shade(region):
             continue
         if shares[i] >= LARGE:
-            middle = cv2.erode(region.astype(np.uint8), _disc(3)) > 0
-            ratio = float(detail[middle].std()) / max(grain, 1e-3) if middle.any() else np.inf
-            if not 0.6 <= ratio <= 1.45 or grain < 0.35:
+            if not ground.has_texture(region):
                 continue
         elif likeness > -3.2:
             continue

@@ -80,15 +80,30 @@ def second_look(rgb: NDArray[np.uint8], whole: Look, predict: Predict, side: int
     - otherwise the first look was at the right framing already.
     """
     height, width = rgb.shape[:2]
-    box = subject_box(whole.alpha, width, height)
-    if box is None or sides_touched(box, width, height) >= 2 or _half_found(whole.alpha) > HALF_FOUND:
+    if hardly_found(whole, width, height):
         return extended_look(rgb, predict, side)
-    crop = grown(box, CROP_MARGIN, width, height)
-    if (crop[2] - crop[0]) * (crop[3] - crop[1]) > WORTH_A_CROP * width * height:
+    crop = crop_for(whole, width, height)
+    if crop is None:
         return None
     look = crop_look(rgb, crop, predict, side)
     wider = beyond(look, width, height)
     return look if wider is None else crop_look(rgb, wider, predict, side)
+
+
+def hardly_found(whole: Look, width: int, height: int) -> bool:
+    """Whether the first look found nothing, mostly halves, or what the frame cuts on two sides."""
+    box = subject_box(whole.alpha, width, height)
+    return box is None or sides_touched(box, width, height) >= 2 or _half_found(whole.alpha) > HALF_FOUND
+
+
+def crop_for(whole: Look, width: int, height: int) -> Box | None:
+    """The crop to the subject; None when it is the photo, more or less, or there is no subject."""
+    box = subject_box(whole.alpha, width, height)
+    if box is None:
+        return None
+    crop = grown(box, CROP_MARGIN, width, height)
+    area = (crop[2] - crop[0]) * (crop[3] - crop[1])
+    return None if area > WORTH_A_CROP * width * height else crop
 
 
 def free_sides(box: Box, width: int, height: int) -> tuple[bool, bool, bool, bool]:
