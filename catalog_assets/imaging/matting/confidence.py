@@ -1,6 +1,6 @@
 """How far to trust a cutout: scores, flags, reasons in plain words, and a picture of the doubt.
 
-The confidence is 1 less eight measured doubts, each weighed so that cutouts known to be wrong come out below
+The confidence is 1 less nine measured doubts, each weighed so that cutouts known to be wrong come out below
 0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
 
 - *half-found*: pixels the network is neither sure of nor rules out, beyond the share any edge has;
@@ -8,7 +8,8 @@ The confidence is 1 less eight measured doubts, each weighed so that cutouts kno
 - *disputed*: how large a part of the product the looks disagreed on at all, even if the colours decided;
 - *inseparable*: how much of the outline has product and background of one colour on its two sides;
 - *left out*: product colours found outside the product;
-- *shadow*, *split*, *cut off*: what ``suspicion.py`` found, each either there or not, with a short ramp between.
+- *shadow*, *split*, *cut off*, *attached*: what ``suspicion.py`` found, each either there or
+  not, with a short ramp between.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ from catalog_assets.imaging.matting.looks import sides_touched
 EDGE_HALF_FOUND = 0.08
 INSEPARABLE_OUTLINE = 0.30
 WEIGHTS = {"half_found": 2.0, "unsettled": 3.0, "disputed": 0.35, "inseparable": 0.8, "left_out": 1.5}
-SUSPICIONS = {"shadow": (0.025, 0.04), "split": (0.15, 0.25), "cut_off": (0.02, 0.05)}
+SUSPICIONS = {
+    "shadow": (0.025, 0.04),
+    "split": (0.15, 0.25),
+    "cut_off": (0.02, 0.05),
+    "attached": (0.006, 0.012),
+}
 """From no doubt to full doubt, see ``suspicion.py`` for the units."""
 SUSPECTED = 0.4
 """What a full suspicion costs: enough to send the cutout to review by itself."""
@@ -55,6 +61,7 @@ class Evidence:
     shadow: NDArray[np.bool_]
     split: float
     cut_off: float
+    attached: NDArray[np.bool_]
     clear: str
     """``""`` for no clear material, ``"solved"``, or why it could not be solved."""
 
@@ -109,6 +116,7 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         "shadow": np.count_nonzero(seen.shadow) / size,
         "split": 0.0 if hints.items is not None and hints.items > 1 else seen.split,
         "cut_off": seen.cut_off,
+        "attached": np.count_nonzero(seen.attached) / size,
     }
     doubts = {
         "half_found": max(0.0, half - EDGE_HALF_FOUND),
@@ -142,6 +150,8 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
     heat[outline] = np.maximum(heat[outline], 1.0 - seen.trust[outline])
     if costs["shadow"] > 0:
         heat[seen.shadow] = 1.0
+    if costs["attached"] > 0:
+        heat[seen.attached] = 1.0
     scores["share_of_photo"] = share
     return Judgement(
         confidence,
@@ -161,6 +171,7 @@ _SENTENCES = {
     "left_out": "The product's colours also appear outside of what was cut out: a part of it may be missing.",
     "shadow": "A part of what was cut out looks like the product's old shadow.",
     "split": "The product came apart into pieces that lie close together: what joins them may be missing.",
+    "attached": "Something of another colour touches what was cut out: a part of the product may be missing.",
     "cut_off": "The product seems to go on beyond what was cut out.",
 }
 

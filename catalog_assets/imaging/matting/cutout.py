@@ -93,6 +93,7 @@ def make_cutout(
             shadow=suspicion.old_shadow(small, fused),
             split=suspicion.split(fused > 0.5),
             cut_off=suspicion.cut_off(fused > 0.5, looks.free_sides(box, width, height)),
+            attached=suspicion.attached(small, fused),
             clear=clear,
         ),
         hints,

@@ -21,6 +21,8 @@ SILENT = 0.5
 """Below this mean log ratio the colours say nothing, and the finer look stands."""
 OUTSPOKEN = 1.0
 """Half-found regions are only dropped above it: there no look has decided yet."""
+LONG = 0.05
+"""Share of the grid's side from which a row of product colours is a part and no grain."""
 MIN_REGION = 0.003
 """Regions smaller than this share of the product are the finer look's business."""
 
@@ -48,7 +50,7 @@ class Dispute:
 
 def colours_of(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Colours:
     """Learn which colours are the product's and which the background's from sure pixels of each."""
-    there, here = _histogram(rgb[product]), _histogram(rgb[background])
+    there, here = histogram(rgb[product]), histogram(rgb[background])
     return Colours(np.log((there + _FLOOR) / (here + _FLOOR)).astype(np.float32))
 
 
@@ -74,6 +76,7 @@ def fuse(
     seen_by_any = np.count_nonzero((coarse > 0.5) | (fine > 0.5))
     size = max(1, int(np.count_nonzero(product)), seen_by_any // 4)
     evidence = colours(rgb)
+    thin = _thin_cores(evidence)
     fused = fine.copy()
     disputes: list[Dispute] = []
     for label in range(1, count):
@@ -85,11 +88,24 @@ def fuse(
         disputes.append(Dispute(region, share, mean))
         if abs(mean) < SILENT:
             continue
-        winner = np.maximum(coarse, fine) if mean > 0 else np.minimum(coarse, fine)
+        most, least = np.maximum(coarse, fine), np.minimum(coarse, fine)
+        winner = most if mean > 0 else np.where(thin & region, most, least)
         # A little beyond the opened region, up to where the looks agree again.
         around = cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         fused[around] = winner[around]
     return fused, disputes
+
+
+def _thin_cores(evidence: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Long parts of the product's own colours, however thin.
+
+    Of a cord the network sees a tube, most of which shows the background: as a whole it would be dropped.
+    """
+    sure = cv2.GaussianBlur(np.clip(evidence, -6.0, 6.0), (0, 0), 0.7) > OUTSPOKEN
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(sure.astype(np.uint8))
+    extent = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    kept = [i for i in range(1, count) if extent[i] >= LONG * max(evidence.shape)]
+    return cv2.dilate(np.isin(labels, kept).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def settle(rgb: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -119,7 +135,7 @@ def settle(rgb: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.flo
     return settled
 
 
-def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(BINS, BINS, BINS) of (n, 3) uint8 pixels, smoothed, summing to 1."""
     q = (pixels.astype(np.uint16) * BINS) >> 8
     index = (q[:, 0].astype(np.int64) * BINS + q[:, 1]) * BINS + q[:, 2]

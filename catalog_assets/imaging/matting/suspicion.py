@@ -1,4 +1,4 @@
-"""Three ways in which a clean-looking cutout is wrong, each with a measurement of its own.
+"""Four ways in which a clean-looking cutout is wrong, each with a measurement of its own.
 
 The network's own doubt does not show them, because it is sure of them:
 
@@ -7,7 +7,9 @@ The network's own doubt does not show them, because it is sure of them:
   Cucchiara et al. 2003, with the surroundings in place of an empty frame);
 - *split*: the product came apart into pieces that face each other across a narrow gap along a good part of their
   outlines. A pair of earrings does not; a laptop without its hinge does;
-- *cut off*: the outline runs along the border of what was looked at, in the middle of the photo.
+- *cut off*: the outline runs along the border of what was looked at, in the middle of the photo;
+- *attached*: something touches the outline whose colour the background has nowhere else and no shadow explains:
+  the wheels of a skateboard of which only the board was found.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.colour import to_linear
 from catalog_assets.imaging.matting.edges import Field
+from catalog_assets.imaging.matting.fuse import histogram
 
 DARKER = (0.03, 0.50)
 """Light left in a hard shadow, as a share of the light beside it."""
@@ -32,6 +35,13 @@ NEAR = 17
 PIECE = 0.05
 GAP = 0.04
 """Width of a gap, as a share of the product's longer side, up to which pieces belong together."""
+
+FOREIGN = 5e-6
+"""Share of the background, per bin of ``fuse.histogram``, below which a colour is none of its own."""
+SHADE = 0.35
+"""Largest difference of the channels' shares up to which something darker may be a shadow on the background."""
+TOUCHES = 13
+"""Window, in pixels of half the look grid, within which something touches the outline."""
 
 
 def old_shadow(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
@@ -66,6 +76,44 @@ def old_shadow(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
         if np.count_nonzero(rim & outside) >= AT_OUTLINE * np.count_nonzero(rim):
             nothing |= region
     return nothing
+
+
+def attached(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
+    """What touches the cutout, was left out of it, and is no background.
+
+    The background is known from what of it the grid shows at some distance; a part that reaches that far is
+    taken for background.
+
+    Args:
+        rgb: (h, w, 3) uint8 sRGB on the look grid.
+        alpha: (h, w) in [0, 1].
+
+    Returns:
+        (h, w) bool; all False when nothing does, or too little background is seen to know it.
+    """
+    height, width = alpha.shape
+    half = (max(1, width // 2), max(1, height // 2))
+    small = np.asarray(cv2.resize(rgb, half, interpolation=cv2.INTER_AREA), np.uint8)
+    cover = cv2.resize(alpha, half, interpolation=cv2.INTER_AREA)
+    found = (cover > 0.1).astype(np.uint8)
+    far = cv2.dilate(found, np.ones((19, 19), np.uint8)) == 0
+    beside = cv2.dilate(found, np.ones((5, 5), np.uint8)) == 0
+    if np.count_nonzero(far) < 600 or not (cover > 0.5).any():
+        return np.zeros(alpha.shape, np.bool_)
+    known = histogram(small[far])
+    q = (small.astype(np.uint16) * known.shape[0]) >> 8
+    foreign = known[q[..., 0], q[..., 1], q[..., 2]] < FOREIGN
+    light = np.maximum(to_linear(small), np.float32(1e-3))
+    share = light / np.maximum(_beside(light, beside.astype(np.uint8)), np.float32(2e-3))
+    left = share.mean(axis=-1)
+    hue = (share.max(axis=-1) - share.min(axis=-1)) / np.maximum(left, np.float32(1e-3))
+    other = (foreign & beside & ~((left < 1.05) & (hue < SHADE))).astype(np.uint8)
+    other = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, labels = cv2.connectedComponents(other)
+    touching = cv2.dilate((cover > 0.5).astype(np.uint8), np.ones((TOUCHES, TOUCHES), np.uint8)) > 0
+    numbers = np.unique(labels[touching])
+    parts = np.isin(labels, numbers[numbers > 0]).astype(np.uint8)
+    return cv2.resize(parts, (width, height), interpolation=cv2.INTER_NEAREST) > 0
 
 
 def split(product: NDArray[np.bool_]) -> float:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from catalog_assets.imaging.matting import CutoutHints, make_cutout
+from catalog_assets.imaging.matting.fuse import fuse
 from catalog_assets.imaging.matting.looks import Look, beyond, second_look
-from catalog_assets.imaging.matting.suspicion import cut_off, old_shadow, split
+from catalog_assets.imaging.matting.suspicion import attached, cut_off, old_shadow, split
 
 
 def scene(shadow: float, texture: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,3 +94,47 @@ def test_a_crop_that_the_product_runs_out_of_is_taken_wider() -> None:
     narrow = Look("crop", (100, 60, 300, 220), truth[60:220, 100:300])
     wider = beyond(narrow, 400, 400)
     assert wider == (100, 60, 300, 300)
+
+
+def test_something_of_another_colour_at_the_outline_is_reported_and_a_shadow_there_is_not() -> None:
+    rgb, box, cast = scene(0.3)
+    assert not attached(rgb, as_alpha(box)).any()
+    rng = np.random.default_rng(4)
+    wheels = np.zeros(box.shape, np.bool_)
+    wheels[70:100, 220:234] = wheels[140:170, 220:234] = True
+    rgb[wheels] = np.clip(rng.normal((20, 90, 150), 3, (np.count_nonzero(wheels), 3)), 0, 255)
+    found = attached(rgb, as_alpha(box))
+    assert np.count_nonzero(found & wheels) > 0.5 * np.count_nonzero(wheels)
+    assert not (found & cast).any()
+    assert not attached(rgb, as_alpha(box | wheels)).any()
+
+
+def test_a_cutout_that_left_parts_of_another_colour_out_goes_to_review_and_says_so() -> None:
+    rgb, box, _ = scene(1.0)
+    rgb, box = (np.repeat(np.repeat(plane, 3, axis=0), 3, axis=1) for plane in (rgb, box))
+    rgb[210:330, 660:674] = rgb[390:510, 660:674] = (20, 90, 150)
+
+    def red(picture: np.ndarray) -> np.ndarray:
+        small = cv2.blur(picture, (3, 3)).astype(np.float32)
+        return as_alpha(small[..., 0] - small[..., 2] > 40)
+
+    made = make_cutout(rgb, red, CutoutHints(), first_look=as_alpha(box))
+    assert made.verdict == "review"
+    assert "another colour" in " ".join(made.reasons)
+    assert made.doubt is not None
+    assert made.doubt[270, 668] > 200
+
+
+def test_a_cord_that_only_one_look_sees_is_kept_where_its_colours_are() -> None:
+    rgb = np.full((320, 320, 3), (20, 110, 110), np.uint8)
+    rgb[160:280, 80:240] = (200, 195, 190)
+    rgb[:160, 158:161] = (190, 185, 180)
+    shade = np.zeros((320, 320), np.float32)
+    shade[160:280, 80:240] = 1.0
+    tube = shade.copy()
+    tube[:160, 148:171] = 0.9
+    fused, disputes = fuse(rgb, tube, shade)
+    assert len(disputes) == 1
+    assert disputes[0].evidence < 0
+    assert fused[20:150, 159].min() > 0.8
+    assert fused[20:150, 150].max() < 0.1
