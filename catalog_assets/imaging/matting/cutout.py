@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, suspicion
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
 from catalog_assets.imaging.matting.edges import Field
-from catalog_assets.imaging.matting.enough import one_look_is_enough
+from catalog_assets.imaging.matting.enough import enough
 from catalog_assets.imaging.matting.foreground import true_colours
 
 LEFT_OUT = 0.04
@@ -45,8 +45,8 @@ def make_cutout(
     side = looks.side_for(sees)
     seen = looks.first_look(rgb, predict, side) if first_look is None else first_look
     whole = looks.Look("whole", (0, 0, width, height), seen)
-    clear_view = _enough(rgb, whole, side)
-    second = None if clear_view else looks.second_look(rgb, whole, predict, side)
+    plain = _plain(rgb, whole, side)
+    second = None if plain else looks.second_look(rgb, whole, predict, side)
     taken = ["whole"] + ([] if second is None else [second.kind])
 
     box = _working_box(whole, second, width, height)
@@ -72,8 +72,8 @@ def make_cutout(
     fused = holes.closed(small, fuse.settle(small, fused))
     found_holes = holes.find_holes(small, fused, hints)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
-    if clear_view:
-        fused = edges.sharpened(small, fused, _pixel(whole, box, grid, side))
+    if plain:
+        fused = edges.sharpened(small, fused, plain, _pixel(whole, box, grid, side))
     model = edges.linear_model(small, fused)
     solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
@@ -160,15 +160,15 @@ def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
     return np.where(keep, alpha, np.float32(0.0))
 
 
-def _enough(rgb: NDArray[np.uint8], whole: looks.Look, side: int) -> bool:
-    """Whether a crop would be looked at, and would tell nothing new."""
+def _plain(rgb: NDArray[np.uint8], whole: looks.Look, side: int) -> edges.Linear | None:
+    """The first look's own edge model where a crop would be looked at and would tell nothing new."""
     height, width = rgb.shape[:2]
     crop = looks.crop_for(whole, width, height)
     if crop is None or looks.hardly_found(whole, width, height):
-        return False
+        return None
     small = looks.reduced(rgb[crop[1] : crop[3], crop[0] : crop[2]], looks.LOOK_SIDE)
     grid = small.shape[:2]
-    return one_look_is_enough(small, whole.on(crop, grid), _pixel(whole, crop, grid, side))
+    return enough(small, whole.on(crop, grid), _pixel(whole, crop, grid, side))
 
 
 def _pixel(look: looks.Look, box: Box, grid: tuple[int, int], side: int) -> float:

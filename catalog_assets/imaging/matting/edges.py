@@ -108,7 +108,7 @@ def band_of(alpha: Field, pixel: float | None = None) -> Field:
     return np.maximum(near, cv2.blur(unsure, (3, 3))).astype(np.float32)
 
 
-def sharpened(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> Field:
+def sharpened(rgb: NDArray[np.uint8], alpha: Field, model: Linear, pixel: float) -> Field:
     """A first look of the whole photo with its edge moved, on the grid, to where the colours change.
 
     Its pixels are larger than the grid's, so next to its edge lie pixels it is wrong about; solved once on the
@@ -117,9 +117,9 @@ def sharpened(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> Field:
     Args:
         rgb: (h, w, 3) uint8 on the look grid.
         alpha: (h, w) in [0, 1] on the same grid.
+        model: the local discriminant of that look.
         pixel: size of a network pixel in grid pixels.
     """
-    model = linear_model(rgb, alpha)
     band, trust = band_of(alpha, pixel), trust_of(model)
     told = np.einsum("ijk,ijk->ij", model.slope, rgb.astype(np.float32) / np.float32(255.0)) + model.offset
     solved = trust * _steadied(np.clip(told, 0.0, 1.0), trust) + (1 - trust) * alpha

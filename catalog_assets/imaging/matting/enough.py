@@ -32,29 +32,32 @@ INSEPARABLE = 0.2
 """Share of the outline along which the two sides may have the same colours."""
 
 
-def one_look_is_enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> bool:
-    """Whether a closer look would change nothing that the photo's own colours do not settle.
+def enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> edges.Linear | None:
+    """The model the edge can be solved with, where a closer look would change nothing that it does not settle.
 
     Args:
         rgb: (h, w, 3) uint8 sRGB, the subject with a margin, on the look grid.
         alpha: (h, w) in [0, 1], the first look on that grid.
         pixel: size of a network pixel of the first look, in grid pixels.
+
+    Returns:
+        The local discriminant of ``alpha``; None when a second look is worth its price.
     """
     product = (alpha > 0.5).astype(np.uint8)
     size = int(np.count_nonzero(product))
     half = ((alpha > 0.1) & (alpha < 0.9)).astype(np.uint8)
     count = int(np.count_nonzero(half))
     if size == 0 or count > HALF_FOUND * size:
-        return False
+        return None
     outline = cv2.morphologyEx(product, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     if count > WIDTH * pixel * np.count_nonzero(outline) / 2:  # the gradient marks both sides of the outline
-        return False
+        return None
     across = round(PATCH * pixel) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
     if np.count_nonzero(cv2.morphologyEx(half, cv2.MORPH_OPEN, disc)) > PATCHES * size:
-        return False
+        return None
     outside, inside = holes.misfits(rgb, alpha)
     if outside > PRODUCT_OUTSIDE or inside > BACKGROUND_INSIDE:
-        return False
-    trust = edges.trust_of(edges.linear_model(rgb, alpha))
-    return float(np.mean(trust[outline] < 0.5)) <= INSEPARABLE
+        return None
+    model = edges.linear_model(rgb, alpha)
+    return model if float(np.mean(edges.trust_of(model)[outline] < 0.5)) <= INSEPARABLE else None

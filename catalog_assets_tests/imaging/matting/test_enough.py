@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from catalog_assets.imaging.matting import make_cutout
-from catalog_assets.imaging.matting.edges import sharpened
+from catalog_assets.imaging.matting.edges import linear_model, sharpened
 from catalog_assets_tests.imaging.matting.test_cutout import (
     GROUND,
     PRODUCT,
@@ -89,5 +89,5 @@ def test_sharpening_finds_the_edge_within_a_network_pixel(pixel: float) -> None:
     size = int(400 / pixel)
     coarse = cv2.resize(cv2.resize(true, (size, size), interpolation=cv2.INTER_AREA), (400, 400))
     coarse = np.roll(coarse, 2, axis=1).astype(np.float32)
-    found = sharpened(small, coarse, pixel)
+    found = sharpened(small, coarse, linear_model(small, coarse), pixel)
     assert np.abs(found - true).mean() < 0.35 * np.abs(coarse - true).mean()
