@@ -23,6 +23,8 @@ OUTSPOKEN = 1.0
 """Half-found regions are only dropped above it: there no look has decided yet."""
 LONG = 0.05
 """Share of the grid's side from which a row of product colours is a part and no grain."""
+PLAIN = 4.0
+"""Mean log ratio from which the rest of a region is so plainly background that pieces of product stand out in it."""
 MIN_REGION = 0.003
 """Regions smaller than this share of the product are the finer look's business."""
 
@@ -75,8 +77,8 @@ def fuse(
     count, labels, stats, _ = cv2.connectedComponentsWithStats(disputed)
     seen_by_any = np.count_nonzero((coarse > 0.5) | (fine > 0.5))
     size = max(1, int(np.count_nonzero(product)), seen_by_any // 4)
-    evidence = colours(rgb)
-    thin = _thin_cores(evidence)
+    clipped = np.clip(colours(rgb), -6.0, 6.0)
+    cores = _long_cores(clipped)
     fused = fine.copy()
     disputes: list[Dispute] = []
     for label in range(1, count):
@@ -84,24 +86,28 @@ def fuse(
         if share < MIN_REGION:
             continue
         region = labels == label
-        mean = float(np.clip(evidence[region], -6.0, 6.0).mean())
+        mean = float(clipped[region].mean())
         disputes.append(Dispute(region, share, mean))
         if abs(mean) < SILENT:
             continue
         most, least = np.maximum(coarse, fine), np.minimum(coarse, fine)
-        winner = most if mean > 0 else np.where(thin & region, most, least)
+        pieces = cores & region
+        if mean < 0 and pieces.any() and float(clipped[region & ~pieces].mean()) < -PLAIN:
+            least = np.where(pieces, most, least)
+        winner = most if mean > 0 else least
         # A little beyond the opened region, up to where the looks agree again.
         around = cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         fused[around] = winner[around]
     return fused, disputes
 
 
-def _thin_cores(evidence: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _long_cores(evidence: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Long parts of the product's own colours, however thin.
 
-    Of a cord the network sees a tube, most of which shows the background: as a whole it would be dropped.
+    Of a cord the network sees a tube, most of which shows the background, and of a ring's opening one look may
+    take a piece of the ring: as a whole such a region would be dropped.
     """
-    sure = cv2.GaussianBlur(np.clip(evidence, -6.0, 6.0), (0, 0), 0.7) > OUTSPOKEN
+    sure = cv2.GaussianBlur(evidence, (0, 0), 0.7) > OUTSPOKEN
     count, labels, stats, _ = cv2.connectedComponentsWithStats(sure.astype(np.uint8))
     extent = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     kept = [i for i in range(1, count) if extent[i] >= LONG * max(evidence.shape)]
