@@ -1,6 +1,7 @@
 """The studio in figures: seconds and memory by step, scenes per second and core, cost against pixels, QC.
 
     python benchmarks/studio.py [--sheets DIR] [--no-qc] [--speed-only] [--pictures-only] [--skus SKU …]
+        [--into FILE]
 
 Products are the sample catalogue's, cut out with their true mattes. CPU seconds, one thread. Prints Markdown;
 writes ``benchmarks/results/studio.json``, what is known of each product by itself, so that a part of them can be
@@ -303,12 +304,13 @@ def main() -> None:
     parser.add_argument("--pictures-only", action="store_true", help="no speed")
     parser.add_argument("--speed-only", action="store_true", help="no pictures, no QC")
     parser.add_argument("--skus", nargs="+", default=[], help="draw and judge only these")
+    parser.add_argument("--into", type=Path, default=ROOT / "benchmarks" / "results" / "studio.json")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.sheets:
         options.sheets.mkdir(parents=True, exist_ok=True)
     views = products(options.skus)
-    target = ROOT / "benchmarks" / "results" / "studio.json"
+    target = options.into
     kept = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     # A part that was not measured this time keeps the figures of the last.
     result: dict[str, Any] = kept | ({} if options.pictures_only else speed(views))
