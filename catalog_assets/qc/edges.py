@@ -96,11 +96,28 @@ def fringe(
     else:
         darker = (off[:, 0] < 0) & (np.hypot(off[:, 1], off[:, 2]) < 4 + 0.35 * np.abs(off[:, 0]))
         strength = np.where(darker & dim, 0, strength)
+        if old is not None:
+            wide = _wide_rim(whole, lab, old[strip], away, strip)
+            strength = np.where(wide, np.inf, strength)
     marks = np.zeros(ring.shape, dtype=np.uint8)
     marks[strip] = ring[strip] & (total[:, 0] > 0.02) & (strength > 7 + 2.5 * noise)
     marks = cv2.morphologyEx(marks, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     # Per stretch of outline, not per pixel: a fringe two pixels wide counts once.
     return float(marks.sum()) / float(ring.sum()), marks
+
+
+def _wide_rim(whole: Floats, lab: Floats, old: Floats, away: Floats, strip: Mask) -> Mask:
+    """(n,) where the old background stands as a rim so wide that the ground right beside it is the rim itself.
+
+    The ground is learned further out instead, and only what shows the photo's own pixel there, and is neither that
+    ground nor a shade of it, counts.
+    """
+    beyond = ((away > 18) & (away <= 32)).astype(np.float32)
+    total = cv2.blur(beyond, (61, 61))[strip][:, None]
+    ground = cv2.blur(whole * beyond[..., None], (61, 61))[strip] / np.maximum(total, 1e-4)
+    dark = ground / np.maximum(length(ground), 1.0)[:, None]
+    shown = (length(lab - old) < 0.75 * _OLD) & (total[:, 0] > 0.02)
+    return shown & (_aside(old - ground, dark) > 1.5 * _OLD) & (_aside(lab - ground, dark) > _OLD)
 
 
 def _not_dimmed(lab: Floats, ground: Floats, old: Floats, low: Mask, strip: Mask) -> Mask:
