@@ -49,6 +49,19 @@ def test_a_close_shadow_is_no_halo_and_a_rim_of_the_photos_ground_is(spoil, fail
     assert finding.passed is not fails, finding.measured
 
 
+@pytest.mark.parametrize("reach", [9, 41])
+def test_a_rim_of_the_photos_ground_is_a_halo_however_wide(reach):
+    rgba = cutout("FH-MUG-001")
+    rimmed = rgba.copy()
+    rimmed[..., 3] = cv2.dilate(rgba[..., 3], np.ones((reach, reach), np.uint8))
+    grain = np.random.default_rng(1).normal(0, 4, (800, 800, 1))
+    ground = np.clip(np.array([232.0, 231.0, 228.0]) + grain, 0, 255).astype(np.uint8)
+    honest = _findings(compose(rgba, fill=0.6, background=ground).rgb, rgba, SCENE)["halo"]
+    spoiled = _findings(compose(rimmed, fill=0.6, background=ground).rgb, rgba, SCENE)["halo"]
+    assert honest.passed, honest.measured
+    assert not spoiled.passed, spoiled.measured
+
+
 @pytest.mark.parametrize(("off", "measured"), [(25, True), (0, False)], ids=["told apart", "not told apart"])
 def test_an_outline_that_cannot_be_seen_is_no_pass(off, measured):
     """Only the label stands out; before another dark the bottle loses no part, before its own nothing can be said."""
