@@ -31,8 +31,8 @@ _EXPLAINED = 9.0
 more than that (a cream label before a cream wall), a shade could pass for the ground; it is no missing part."""
 
 
-_OUTLINE_SEEN = 0.5
-"""Share of the outline where product and ground must differ, or a person has to look."""
+_SEEN = 0.35
+"""Share of the product, and of its outline, where product and ground must differ, or a person has to look."""
 _CLEAR = 20.0
 """ΔE*ab between product and ground from which a sliver counts with all its width."""
 
@@ -81,7 +81,7 @@ def silhouette(case: Case) -> list[Finding]:
     inside = pair.alpha > 0.5
     # Without any contrast to the background an outline cannot be seen by anyone.
     band = inside & (cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0) & pair.valid
-    if _share_of(inside, there.known) < 0.35 or _share_of(band, there.known) < _OUTLINE_SEEN:
+    if min(_share_of(inside, there.known), _share_of(band, there.known)) < _SEEN:
         return [
             case.unmeasured(
                 "silhouette",
