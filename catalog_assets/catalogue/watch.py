@@ -26,6 +26,8 @@ from catalog_assets.catalogue.rows import CatalogueError
 
 BUDGET = 0.1
 """Seconds that one look spends on asking folders and files in turn."""
+TOP = 100
+"""Folders at the top of the inventory that are asked at every look; ``photos`` is one of them."""
 RECENT = 500
 """Folders that changed last and are asked at every look: more files of the same product often follow."""
 SLICE = 1000
@@ -110,7 +112,8 @@ class FolderWatch(Watch):
             raise CatalogueError(text)
         changes = Changes()
         untold, self._open = self._open, {}
-        always = {"", *self._recent, *untold}
+        top = self._folders.get("", _Folder()).below
+        always = {"", *islice(sorted(top), TOP), *self._recent, *untold}
         for name in always:
             self._check(name, changes)
         for name, files in untold.items():
