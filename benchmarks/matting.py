@@ -1,7 +1,7 @@
 """Cutouts measured against true alpha, beside rembg's own, group by group.
 
     python benchmarks/matting.py [--data ../shared/data] [--sample ../shared/sample_catalog] [--sheets DIR]
-                                 [--times N] [--looks DIR] [--part all|accuracy|times]
+                                 [--times N] [--looks DIR] [--part all|accuracy|times] [--keep-rembg]
 
 Every method runs in a process of its own over the same files: read, cut out, write PNG bytes, as ``rembg p``
 does. Prints Markdown, writes results/matting.json. Frame-filling products are made by cropping photos to the
@@ -12,7 +12,8 @@ that sends at most one good cutout in ten to review) and held on the other half,
 
 Accuracy is measured on all photos, time on N of them spread over all groups, rembg's alpha matting (closed
 form, pymatting) on those N only; one photo of 24 megapixels (a sample photo enlarged) stands for large ones.
---part runs one of the two and keeps the other's part of the results file: times want a quiet machine. With
+--part runs one of the two and keeps the other's part of the results file: times want a quiet machine. --keep-rembg
+keeps rembg's accuracy of that file, which no change of ours can move. With
 --looks the network's answers for our side are remembered in a folder, so that a change of anything but the
 network is measured in a minute; times never use it.
 
@@ -331,6 +332,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=8, help="photos to measure time on")
     parser.add_argument("--looks", default="", help="folder that remembers the network's answers")
     parser.add_argument("--part", choices=("all", "accuracy", "times"), default="all")
+    parser.add_argument("--keep-rembg", action="store_true", help="keep rembg's accuracy of the results file")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -363,7 +365,7 @@ def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path
     plain = len(rows)
     rows = rows + tight(rows, scratch)
     results: dict[str, list[dict[str, Any]]] = {}
-    for method in ("ours", "rembg"):
+    for method in ("ours",) if args.keep_rembg else ("ours", "rembg"):
         out, report = ran(method, rows, scratch / f"all_{method}", args.looks)
         results[method] = []
         for index, (row, facts) in enumerate(zip(rows, report["rows"], strict=True)):
@@ -372,10 +374,13 @@ def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path
             if args.sheets and method == "ours":
                 sheet(args.sheets, row, rgba)
     lines = table(results, rows)
+    if args.keep_rembg:
+        before = json.loads((HERE / "results" / "matting.json").read_text(encoding="utf-8"))["groups"]
+        lines += [line for line in before if line["method"] == "rembg"]
     keys = list(lines[0])
     print("| " + " | ".join(keys) + " |\n|" + "---|" * len(keys))
     for line in lines:
-        print("| " + " | ".join(str(line[key]) for key in keys) + " |")
+        print("| " + " | ".join(str(line.get(key)) for key in keys) + " |")
     trusted: dict[str, Any] = {
         "labelled photos": trust(results["ours"][:plain]),
         "frame filling": trust(results["ours"][plain:]),

@@ -3,6 +3,7 @@
 A second look at a crop costs as much as the first and, on a plain product before a plain ground, finds the same
 outline. It is left out where the first look and the photo's colours leave nothing to find. All must hold:
 
+- one thing was found: of several, one may be a neighbour, and a look at that framing often tells;
 - the network is sure: little is half-found, the half-found edge is about as narrow as its pixels are, and
   nowhere is it wider (a part it hesitates about shows as a patch);
 - the colours agree: next to none of the background's inside the product, or of the product's outside;
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.matting import edges, holes
+from catalog_assets.imaging.matting.confidence import items
 from catalog_assets.imaging.matting.edges import Field
 
 HALF_FOUND = 0.11
@@ -47,7 +49,7 @@ def enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> edges.Linear |
     size = int(np.count_nonzero(product))
     half = ((alpha > 0.1) & (alpha < 0.9)).astype(np.uint8)
     count = int(np.count_nonzero(half))
-    if size == 0 or count > HALF_FOUND * size:
+    if items(product > 0) != 1 or count > HALF_FOUND * size:
         return None
     outline = cv2.morphologyEx(product, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     if count > WIDTH * pixel * np.count_nonzero(outline) / 2:  # the gradient marks both sides of the outline

@@ -60,6 +60,10 @@ def test_a_network_that_hesitates_is_asked_again() -> None:
     assert asked(photo, patch) > 1
 
 
+def test_several_things_are_looked_at_again() -> None:
+    assert asked(painted(np.maximum(TRUE, disc(700, 900, 700, 350, 60)))) > 1
+
+
 def test_colours_that_do_not_fit_ask_again() -> None:
     photo = painted(TRUE)
     left_out = photo.copy()
