@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -35,8 +35,8 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.imaging.resample import Transform, reproject
 from catalog_assets.scenes.certificate import make_certificate
 from catalog_assets.scenes.contract import Money, SceneImage
-from catalog_assets.scenes.drawer import DrawnScene
-from catalog_assets.scenes.lock.relock import relock
+from catalog_assets.scenes.drawn import DrawnScene
+from catalog_assets.scenes.lock.relock import Relocked, relock
 from catalog_assets.scenes.loop import Closed, Judged, Round, best_of, close_loop
 from catalog_assets.scenes.steps import Move, Step
 from catalog_assets_tests.doubles.artist import NAMED
@@ -62,10 +62,23 @@ GRID: dict[str, dict[str, Flaws]] = {
             shift=(0.06, 0.02), scale=1.05, rotation_deg=-1.5, stretch=0.02, hue=15, garbled=0.2, light=0.3
         )
     },
+    "glossy ground": {
+        "15 %": Flaws(glossy=0.15, hue=40, scale=1.05),
+        "35 %": Flaws(glossy=0.35, hue=40, scale=1.05),
+    },
     "second product": {"one": Flaws(second=True)},
     "product missing": {"one": Flaws(missing=True)},
     "half hidden": {"15 %": Flaws(covered=0.15), "35 %": Flaws(covered=0.35)},
 }
+SHORT = frozenset({
+    ("shift", "3 %"), ("shift", "20 %"), ("scale", "-7 %"), ("rotation", "1°"), ("hue", "15°"),
+    ("garbled label", "20 %"), ("light", "0.5 EV"), ("glossy ground", "15 %"), ("half hidden", "35 %"),
+})  # fmt: skip
+"""Cells that ``--short`` leaves out: the milder ones of their flaw, and the plainer cover."""
+
+PIXELS_OF = 1424
+"""Side of a square picture of 2 MP; registration errors are told in its pixels."""
+
 REFUSE = frozenset({"second product", "product missing", "half hidden"})
 SEVERE = frozenset({("shift", "25 %"), ("scale", "-15 %"), ("rotation", "5°"), ("stretch", "10 %")})
 LOOP_SKUS = ("FH-MUG-001", "FH-TIN-002", "FH-OIL-003", "FH-RNG-008")
@@ -94,7 +107,8 @@ class Case:
 
 def cases(skus: Iterable[str], side: int) -> Iterator[Case]:
     """Products at 45 % of a square frame, each with a scene of its own."""
-    for number, sku in enumerate(skus):
+    for sku in skus:
+        number = list(rows()).index(sku)
         rgba = sample_cutout(sku)
         ys, xs = np.nonzero(rgba[..., 3] > 127)
         s = 0.45 * side / max(np.ptp(xs), np.ptp(ys))
@@ -123,6 +137,20 @@ def beside(image: Any, painted: Painted, case: Case, found: Transform) -> float:
     return float(np.abs(soft[0] - soft[1])[ring].mean())
 
 
+def below(image: Any, painted: Painted, case: Case, found: Transform) -> float:
+    """Mean ΔE*ab against the true ground in the strip below the product where a glossy one mirrors it."""
+    side = image.shape[0]
+    product = reproject(case.rgba, found, side, side)
+    alpha = np.zeros((side, side), np.float32)
+    alpha[product.window] = product.alpha
+    ys, xs = np.nonzero(alpha > 0.5)
+    foot, tall = int(ys.max()), int(np.ptp(ys))
+    strip = np.zeros(alpha.shape, bool)
+    strip[foot - tall // 8 : foot + tall // 2, xs.min() : xs.max()] = True
+    soft = [cv2.GaussianBlur(to_lab(p), (0, 0), 1.0) for p in (image, painted.behind)]
+    return float(np.linalg.norm(soft[0] - soft[1], axis=2)[strip & (alpha < 0.01)].mean())
+
+
 def measure(case: Case, flaw: str, severity: str, flaws: Flaws, looks: Path | None) -> dict[str, Any]:
     """One picture through the lock, with relighting off and, for light, on."""
     painted = paint(case.scene, case.rgba, np.array(case.placed), flaws, 1)
@@ -139,13 +167,19 @@ def measure(case: Case, flaw: str, severity: str, flaws: Flaws, looks: Path | No
         transform=locked.transform, lock="inpaint", relit=locked.relit,
     )  # fmt: skip
     row |= {
-        "error_px": truth_error(locked.transform, painted, case.rgba),
+        "error_px": truth_error(locked.transform, painted, case.rgba) * PIXELS_OF / painted.rgb.shape[0],
         "estimated_px": locked.registration_px,
         "ghost": locked.ghost,
         "beside_l": beside(locked.image, painted, case, locked.transform),
         "changed_px": paper["changed_px"], "relit": locked.relit,
         "delta_e_max": paper["delta_e_max"], "delta_e_mean": paper["delta_e_mean"],
     }  # fmt: skip
+    if flaw == "glossy ground":
+        row |= {
+            "below_drawn": below(painted.rgb, painted, case, locked.transform),
+            "below": below(locked.image, painted, case, locked.transform),
+            "mirror": locked.notes["reflection"],
+        }
     if looks is not None:
         looks.mkdir(parents=True, exist_ok=True)
         name = f"{case.sku}-{flaw}-{severity}".replace(" ", "_").replace("%", "pc")
@@ -191,12 +225,29 @@ def summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
         "ghost_p95": round(float(np.percentile([r["ghost"] for r in done], 95)), 3),
         "beside_l_median": round(float(np.median([r["beside_l"] for r in done])), 3),
         "seconds_median": round(float(np.median([r["seconds"] for r in measured])), 3),
+        "glossy_ground": gloss_of(done),
         "refused_though_repairable": Counter(
             f"{r['flaw']} {r['severity']}: {', '.join(r['findings'])}"
             for r in repairable
             if not r["certified"]
         ),
     }
+
+
+def gloss_of(done: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was wrong in the ground's mirror image, as drawn and as locked: median ΔE*ab below the product."""
+    told: dict[str, Any] = {}
+    for severity in GRID["glossy ground"]:
+        part = [r for r in done if (r["flaw"], r["severity"]) == ("glossy ground", severity)]
+        if part:
+            told[severity] = {
+                "n": len(part),
+                "found": sum(r["mirror"]["swapped_px"] > 0 for r in part),
+                "drawn": round(float(np.median([r["below_drawn"] for r in part])), 3),
+                "locked": round(float(np.median([r["below"] for r in part])), 3),
+                "worse": sum(r["below"] > r["below_drawn"] + 0.1 for r in part),
+            }
+    return told
 
 
 # ---- the loop ----------------------------------------------------------------------------------------------
@@ -206,6 +257,7 @@ class Simulated:
     """Attempts at one scene by a model with stated rates of flaws; every drawing is really locked and judged."""
 
     label = ""
+    known: ClassVar[dict[tuple[str, int, Flaws], Relocked]] = {}
 
     def __init__(self, case: Case, quality: str, seed: int) -> None:
         self.case, self.quality = case, quality
@@ -261,11 +313,19 @@ class Simulated:
         if drawn.outcome == "free":
             done = replace(drawn.image, transform=self.case.placed)
             return Judged(done, "plate", ())
-        locked = relock(drawn.image.rgb, self.case.placed, self.case.rgba, light=False)
+        locked = self._locked(drawn)
         image = None if locked.image is None else replace(
             drawn.image, rgb=locked.image, transform=locked.transform
         )  # fmt: skip
         return Judged(image, "inpaint", tuple(locked.findings))
+
+    def _locked(self, drawn: DrawnScene) -> Relocked:
+        """The lock's answer; the strategies see the same first pictures, which are locked once."""
+        number = int(drawn.candidate or 0)
+        key = (self.case.sku, number, self.drawn[number][0])
+        if key not in self.known:
+            self.known[key] = relock(drawn.image.rgb, self.case.placed, self.case.rgba, light=False)
+        return self.known[key]
 
     def possible(self, before: Round) -> list[Move]:
         """One model and the studio."""
@@ -313,7 +373,9 @@ def loop_table(found: list[Case], scenes: int) -> list[dict[str, Any]]:
     return table
 
 
-def all_measured(skus: list[str], side: int, kept: Path | None, looks: Path | None) -> list[dict[str, Any]]:
+def all_measured(
+    skus: list[str], side: int, kept: Path | None, looks: Path | None, short: bool
+) -> list[dict[str, Any]]:
     """Every flaw of every product; what ``kept`` holds of this size is not measured again."""
     lines = kept.read_text().splitlines() if kept and kept.exists() else []
     measured = [row for row in map(json.loads, lines) if row["side"] == side]
@@ -325,6 +387,7 @@ def all_measured(skus: list[str], side: int, kept: Path | None, looks: Path | No
             {"side": side, **measure(case, flaw, severity, flaws, looks)}
             for flaw, severities in GRID.items()
             for severity, flaws in severities.items()
+            if not (short and (flaw, severity) in SHORT)
         ]
         print(f"{case.sku}: {sum(r['certified'] for r in fresh)} of {len(fresh)} certified", flush=True)
         measured += fresh
@@ -348,6 +411,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=Path, help="JSON lines of measured pictures, read and added to")
     parser.add_argument("--side", type=int, default=1424, help="pixels of a square picture; 1424 is 2 MP")
+    parser.add_argument("--short", action="store_true", help="leave out the milder cells of each flaw")
     parser.add_argument(
         "--scenes", type=int, default=24, help="scenes per strategy and quality; 0 leaves out"
     )
@@ -361,8 +425,9 @@ def main() -> None:
     if chosen.json and chosen.json.exists():
         document = json.loads(chosen.json.read_text())
     if not chosen.no_lock:
-        measured = all_measured(skus, chosen.side, chosen.rows, chosen.looks)
+        measured = all_measured(skus, chosen.side, chosen.rows, chosen.looks, chosen.short)
         document["side"] = chosen.side
+        document["cells_per_product"] = len({(r["flaw"], r["severity"]) for r in measured})
         document["products"] = len({r["sku"] for r in measured})
         document["lock"] = {"summary": summary(measured), "table": lock_table(measured)}
         for line in document["lock"]["table"]:

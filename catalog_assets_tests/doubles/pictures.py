@@ -27,7 +27,8 @@ class Flaws:
     clockwise. ``stretch``: share the product gets wider. ``hue``: degrees. ``garbled``: share of the
     product's height, in its middle, that is written anew in nonsense. ``second``: another product beside it.
     ``missing``: no product. ``covered``: share of its height hidden behind a cloth from below.
-    ``light``: stops from its dark to its bright side.
+    ``light``: stops from its dark to its bright side. ``glossy``: share of itself the ground mirrors, without
+    being a flaw; what it mirrors is the product as it was drawn, flaws and all.
     """
 
     shift: tuple[float, float] = (0.0, 0.0)
@@ -40,6 +41,7 @@ class Flaws:
     missing: bool = False
     covered: float = 0.0
     light: float = 0.0
+    glossy: float = 0.0
 
     def mended(self, name: str) -> Flaws:
         """The same without one flaw, by field name."""
@@ -57,7 +59,8 @@ class Painted:
     """A picture and its truth. ``transform``: the similarity nearest to how the product was drawn, cutout to
     picture pixel centres (with stretch no similarity is exact).
 
-    ``behind``: the same scene with the product's shadow and no product, (H, W, 3) uint8.
+    ``behind``: the same scene with the product's shadow and no product, (H, W, 3) uint8; a glossy ground
+    mirrors the product there as it was photographed.
     """
 
     rgb: Pixels
@@ -116,9 +119,14 @@ def paint(scene: Pixels, rgba: Pixels, placed: Pixels, flaws: Flaws, seed: int =
         flat = scene.copy()
         return Painted(flat, flat, truth)
     drawn = _stretched(truth, rgba, flaws)
+    stands = _nearest_similarity(drawn, rgba)
     warped = _warp(product, drawn, width, height)
-    _shade(behind, warped[..., 3])
     picture = behind.copy()
+    if flaws.glossy:
+        _mirror(picture, warped, flaws.glossy)
+        _mirror(behind, _warp(rgba, stands, width, height), flaws.glossy)
+    for ground in (picture, behind):
+        _shade(ground, warped[..., 3])
     if flaws.second:
         away = width * (0.37 if truth[0, 2] + truth[0, 0] * rgba.shape[1] / 2 < width / 2 else -0.37)
         other = drawn.copy()
@@ -135,7 +143,7 @@ def paint(scene: Pixels, rgba: Pixels, placed: Pixels, flaws: Flaws, seed: int =
     return Painted(
         np.clip(picture + 0.5, 0, 255).astype(np.uint8),
         np.clip(behind + 0.5, 0, 255).astype(np.uint8),
-        _nearest_similarity(drawn, rgba),
+        stands,
     )
 
 
@@ -228,6 +236,31 @@ def _shade(picture: Pixels, alpha: Pixels) -> None:
     cv2.ellipse(cast, (x + wide // 3, foot), (int(wide * 0.6), max(2, int(wide * 0.09))), 0, 0, 360, 0.3, -1)
     dark = np.maximum(dark, cv2.GaussianBlur(cast, (0, 0), max(2.0, wide * 0.06)))
     picture *= (1 - dark)[..., None]
+
+
+def _mirror(picture: Pixels, product: Pixels, share: float) -> None:
+    """The product upside down in the ground, in place: a soft image that fades downwards.
+
+    Each column is turned over at the product's own lower edge, as a round foot seen from above is mirrored;
+    what hangs higher than an eighth of the height above the ground (a handle) is turned over at the foot.
+    """
+    height, width = picture.shape[:2]
+    solid = product[..., 3] > 0.5
+    ys, xs = np.nonzero(solid)
+    if not len(ys):
+        return
+    foot, tall = int(ys.max()), max(8, int(np.ptp(ys)))
+    edge = np.where(solid.any(axis=0), height - 1 - np.argmax(solid[::-1], axis=0), foot).astype(np.float32)
+    edge[edge < foot - tall / 8] = foot
+    edge = cv2.GaussianBlur(edge[None], (0, 0), 0.02 * max(8, int(np.ptp(xs))))[0]
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    columns = np.broadcast_to(np.arange(width, dtype=np.float32)[None], (height, width))
+    from_rows = np.ascontiguousarray(2 * edge[None] + 1 - rows)
+    image = cv2.remap(product, np.ascontiguousarray(columns), from_rows, cv2.INTER_LINEAR)
+    down = rows - edge[None]
+    fade = np.where(down > 0, share * np.exp(-down / (0.45 * tall)), 0).astype(np.float32)[..., None]
+    image = cv2.GaussianBlur(image, (0, 0), 0.006 * tall) * fade
+    _over(picture, image)
 
 
 def _over(picture: Pixels, product: Pixels) -> None:

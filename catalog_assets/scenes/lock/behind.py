@@ -14,11 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from catalog_assets.qc.alignment import Cut, Mask, Matrix, fill_in, resample, to_corners
+from catalog_assets.qc.alignment import Cut, Mask, Matrix, resample, to_corners
+from catalog_assets.qc.planes import fill_in
+
+FRINGE = 77
+"""Coverage, of 255, up to which a narrow field is hair and not product."""
+
+HAIR = 0.012
+"""Radius of a disc that fits into clear glass but not between a fringe and the air, share of the diagonal.
+
+Clearing a whole fringe would take the shadow under it away with it; single hairs of the model's product beside
+the photo's own are not seen.
+"""
 
 
 def drawn_area(cut: Cut, affines: list[Matrix], width: int, height: int, reach: int) -> Mask:
-    """Everything the model's product may cover: its outline under every transform given, grown by ``reach``.
+    """What the model's product covers: its outline under every transform given, grown by ``reach``.
 
     Args:
         cut: the product.
@@ -29,12 +40,26 @@ def drawn_area(cut: Cut, affines: list[Matrix], width: int, height: int, reach: 
     """
     area = np.zeros((height, width), np.uint8)
     for affine in affines:
-        to_picture = to_corners(np.asarray(affine, np.float64))
-        moved = to_picture.copy()
-        moved[:, 2] += to_picture[:, :2] @ np.array(cut.origin, np.float64)
-        area = np.maximum(area, resample(cut.alpha, moved, (width, height)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return cv2.dilate((area > 12).astype(np.uint8), kernel) > 0
+        area = np.maximum(area, coverage(cut, affine, width, height))
+    solid = (area > FRINGE).astype(np.uint8)
+    thin = ((area > 12) & (area <= FRINGE)).astype(np.uint8)
+    # Clear glass is thin over a wide field, hair is not: what a disc does not fit into stays the model's.
+    size = max(3, round(HAIR * float(np.hypot(*np.ptp(np.nonzero(area > 12), axis=1))))) if thin.any() else 1
+    glass = cv2.morphologyEx(thin, cv2.MORPH_OPEN, _disc(size))
+    return cv2.dilate(solid | glass, _disc(reach)) > 0
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8
+    )
+
+
+def coverage(cut: Cut, affine: Matrix, width: int, height: int) -> NDArray[np.uint8]:
+    """The product's coverage under a transform (cutout to picture pixel centres), (H, W) 0 to 255."""
+    moved = to_corners(np.asarray(affine, np.float64))
+    moved[:, 2] += moved[:, :2] @ np.array(cut.origin, np.float64)
+    return resample(cut.alpha, moved, (width, height))
 
 
 def fill_behind(rgb: NDArray[np.uint8], area: Mask) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from catalog_assets.imaging.light import light_wrap, relight
 from catalog_assets.imaging.resample import Placed, Transform, reproject
 from catalog_assets.qc.alignment import Cut
 from catalog_assets.qc.findings import Finding
-from catalog_assets.scenes.lock.behind import drawn_area, fill_behind
+from catalog_assets.scenes.lock.behind import coverage, drawn_area, fill_behind
 from catalog_assets.scenes.lock.find import (
     Found,
     LockLimits,
@@ -108,7 +108,8 @@ def relock(
     findings.append(_second(twin))
     if not all(f.passed for f in findings):
         return Relocked(None, None, findings, found.error_px, notes=_notes(found))
-    changed = swap_reflection(drawn, cleaned, placed, area)
+    outline = coverage(cut, found.affine, width, height).astype(np.float32) / np.float32(255)
+    changed, gloss = swap_reflection(drawn, cleaned, placed, outline, area)
     strength, measured = 0.0, 0.0
     product = placed
     if light:
@@ -121,7 +122,11 @@ def relock(
         "ghost": round(ghost, 3),
         "hidden": round(hidden, 4),
         "second": round(twin, 3),
-        "reflection_swapped_px": int(changed.sum()),
+        "reflection": {
+            "strength": round(gloss.strength, 3),
+            "likeness": round(gloss.likeness, 3),
+            "swapped_px": int(changed.sum()),
+        },
         "version": LOCK_VERSION,
     }
     good = all(f.passed for f in findings)
