@@ -1,17 +1,13 @@
 """Materializes ``scenes`` in processes that are killed with SIGKILL or race each other; see ``test_paid_crashes.py``.
 
-Reads one JSON command per line, forks as many children as it says, and answers with one line: how each ended.
-Forking from a process that has everything imported makes a run take a fraction of a second.
+A command names inventory, store, SKUs and environment, and the write to the store at which the process dies.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
-import signal
-import sys
 import threading
 import time
 from typing import Any
@@ -29,6 +25,7 @@ from catalog_assets.stages import line as line_module
 from catalog_assets.storage.store import Store
 from catalog_assets_tests.end_to_end.shop import Shop
 from catalog_assets_tests.scenes.buying import quick_limiters
+from catalog_assets_tests.zygote import die, serve
 
 
 def die_at(write: int, seed: int) -> None:
@@ -43,12 +40,12 @@ def die_at(write: int, seed: int) -> None:
                 count += 1
                 last = count == write
             if last and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
             done = original(*args, **more)
             if last and when == "later":
                 time.sleep(dice.uniform(0, 0.03))
             if last:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
             return done
 
         return counting
@@ -71,27 +68,5 @@ def draw(command: dict[str, Any]) -> None:
             raise RuntimeError("some SKU failed")
 
 
-def start(command: dict[str, Any]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            draw(command)
-            os._exit(0)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-    return pid
-
-
-def main() -> None:
-    print("ready", flush=True)
-    for line in sys.stdin:
-        command = json.loads(line)
-        pids = [start(command) for _ in range(command.get("processes", 1))]
-        ends = [os.waitpid(pid, 0)[1] for pid in pids]
-        print(json.dumps(["killed" if os.WIFSIGNALED(end) else os.waitstatus_to_exitcode(end) for end in ends]),
-              flush=True)  # fmt: skip
-
-
 if __name__ == "__main__":
-    main()
+    serve(draw)

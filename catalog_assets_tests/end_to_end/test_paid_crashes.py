@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from catalog_assets_tests.doubles.openai import OpenAIDouble
 from catalog_assets_tests.doubles.server import Double
 from catalog_assets_tests.end_to_end.cut_out import prepare
 from catalog_assets_tests.scenes.buying import SPECS, environment
+from catalog_assets_tests.zygote import Zygote
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,42 +40,25 @@ KILLS = int(os.environ.get("CATALOG_TEST_KILLS", "3"))
 SKUS = [f"P{n:02d}" for n in range(int(os.environ.get("CATALOG_TEST_SKUS", "4")))]
 
 
-class Zygote:
+class Runs(Zygote):
     """Starts processes that materialize ``scenes``."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "catalog_assets_tests.end_to_end.scene_zygote"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        assert self._answer() == "ready"
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        super().__init__("catalog_assets_tests.end_to_end.scene_zygote", quiet=True)
 
     def run(self, folder: Path, vendor: str, double: Double, skus: Sequence[str], **more: Any) -> list[Any]:
         settings = {"CATALOG_WORKERS": "2", "CATALOG_IN_FLIGHT": "8", "CATALOG_RETRY_LOST": "1"}
         env = {"CATALOG_BUDGET_USD": "50", **settings, **environment(vendor, double.url, double.key)}
-        command = {
-            "inventory": str(folder / "inventory"), "store": str(folder / "store"), "skus": list(skus),
-            "env": {**env, **more.pop("env", {})}, **more,
-        }  # fmt: skip
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._answer())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(20)
+        self.begin(
+            inventory=str(folder / "inventory"), store=str(folder / "store"), skus=list(skus),
+            env={**env, **more.pop("env", {})}, **more,
+        )  # fmt: skip
+        return self.ends()
 
 
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    process = Zygote()
+def zygote() -> Iterator[Runs]:
+    process = Runs()
     yield process
     process.close()
 
@@ -100,7 +83,7 @@ def pictures(store: Store, skus: Sequence[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("vendor", DOUBLES)
 def test_a_run_killed_at_random_points_ends_with_the_same_pictures_and_the_same_bill(
-    zygote: Zygote, tmp_path: Path, vendor: str
+    zygote: Runs, tmp_path: Path, vendor: str
 ):
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     with DOUBLES[vendor](latency=0.02) as double:
@@ -140,7 +123,7 @@ def test_a_run_killed_at_random_points_ends_with_the_same_pictures_and_the_same_
 
 @pytest.mark.parametrize("vendor", DOUBLES)
 def test_four_processes_racing_on_the_same_skus_stay_within_the_budget_and_buy_nothing_twice(
-    zygote: Zygote, tmp_path: Path, vendor: str
+    zygote: Runs, tmp_path: Path, vendor: str
 ):
     skus = [f"P{n:02d}" for n in range(5)]
     budget = {"openai": Decimal("0.026"), "google": Decimal("0.13"), "fal": Decimal("0.19")}[vendor]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from catalog_assets_tests.doubles.google import GoogleDouble
 from catalog_assets_tests.doubles.openai import OpenAIDouble
 from catalog_assets_tests.doubles.server import Double
 from catalog_assets_tests.scenes.buying import spent
+from catalog_assets_tests.zygote import Zygote
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills by process id through /proc")
 DOUBLES: dict[str, type[Double]] = {"openai": OpenAIDouble, "google": GoogleDouble, "fal": FalDouble}
@@ -36,49 +36,38 @@ POINTS = {
 }
 
 
-class Zygote:
+class Draws(Zygote):
     """Starts drawing processes that may be killed."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "catalog_assets_tests.scenes.zygote"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+        super().__init__("catalog_assets_tests.scenes.zygote")
 
     def draw(self, folder: Path, vendor: str, double: Double, **more: Any) -> Any:
-        self.begin(folder, vendor, double, **more)
+        self.start(folder, vendor, double, **more)
         return self.end()
 
-    def begin(self, folder: Path, vendor: str, double: Double, **more: Any) -> None:
+    def start(self, folder: Path, vendor: str, double: Double, **more: Any) -> None:
         (folder / "results").mkdir(exist_ok=True)
         command = {
             "store": str(folder / "store"), "results": str(folder / "results"), "vendor": vendor,
             "url": double.url, "key": double.key, "skus": 1, **more,
         }  # fmt: skip
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
+        self.begin(**command)
 
     def end(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(20)
+        return self.ends()[0]
 
 
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    process = Zygote()
+def zygote() -> Iterator[Draws]:
+    process = Draws()
     yield process
     process.close()
 
 
 @pytest.fixture(scope="module")
-def other() -> Iterator[Zygote]:
-    process = Zygote()
+def other() -> Iterator[Draws]:
+    process = Draws()
     yield process
     process.close()
 
@@ -95,7 +84,7 @@ def unknown_rows(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("vendor", DOUBLES)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_between_two_steps_buys_nothing_twice(
-    zygote: Zygote, tmp_path: Path, vendor: str, point: str
+    zygote: Draws, tmp_path: Path, vendor: str, point: str
 ):
     pattern, when = POINTS[point]
     with DOUBLES[vendor]() as double:
@@ -118,7 +107,7 @@ def double_before(point: str) -> bool:
 
 @pytest.mark.parametrize("vendor", DOUBLES)
 def test_a_call_that_may_have_left_is_counted_shown_and_repeated_only_by_policy(
-    zygote: Zygote, tmp_path: Path, vendor: str
+    zygote: Draws, tmp_path: Path, vendor: str
 ):
     with DOUBLES[vendor]() as double:
         assert zygote.draw(tmp_path, vendor, double, pattern="-c-", when="after") == "killed"
@@ -134,11 +123,11 @@ def test_a_call_that_may_have_left_is_counted_shown_and_repeated_only_by_policy(
 
 @pytest.mark.parametrize("vendor", DOUBLES)
 def test_two_processes_that_want_the_same_pictures_buy_each_once(
-    zygote: Zygote, other: Zygote, tmp_path: Path, vendor: str
+    zygote: Draws, other: Draws, tmp_path: Path, vendor: str
 ):
     with DOUBLES[vendor](latency=0.05) as double:
-        zygote.begin(tmp_path, vendor, double, skus=8)
-        other.begin(tmp_path, vendor, double, skus=8)
+        zygote.start(tmp_path, vendor, double, skus=8)
+        other.start(tmp_path, vendor, double, skus=8)
         assert (zygote.end(), other.end()) == (0, 0)
     assert len(double.bill) == 8
     assert max(Counter(charge.body for charge in double.bill).values()) == 1
@@ -148,7 +137,7 @@ def test_two_processes_that_want_the_same_pictures_buy_each_once(
 @pytest.mark.slow
 @pytest.mark.parametrize("vendor", DOUBLES)
 def test_thirty_kills_of_a_run_of_forty_give_the_same_pictures_and_the_same_bill(
-    zygote: Zygote, tmp_path: Path, vendor: str
+    zygote: Draws, tmp_path: Path, vendor: str
 ):
     (calm := tmp_path / "calm").mkdir()
     (killed := tmp_path / "killed").mkdir()
@@ -183,7 +172,7 @@ def test_thirty_kills_of_a_run_of_forty_give_the_same_pictures_and_the_same_bill
 @pytest.mark.slow
 @pytest.mark.parametrize("vendor", DOUBLES)
 def test_ten_kills_with_the_default_policy_never_buy_a_picture_twice(
-    zygote: Zygote, tmp_path: Path, vendor: str
+    zygote: Draws, tmp_path: Path, vendor: str
 ):
     dice = random.Random(f"{vendor}2")
     with DOUBLES[vendor](latency=0.02) as double:

@@ -1,17 +1,12 @@
 """Runs paid drawing in processes that are killed with SIGKILL; started by ``test_crashes.py``.
 
-Reads one JSON command per line, forks, lets the child draw, kills it where told, and answers with one line.
-Forking from a process that has everything imported makes a run take a fraction of a second.
+A command names the store, the vendor and its double, how many SKUs, and at which step the process dies.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +18,7 @@ from catalog_assets.scenes.contract import EngineError
 from catalog_assets.scenes.purchase import Purchases
 from catalog_assets.storage.store import Store, sha256
 from catalog_assets_tests.scenes.buying import ONE_MORE, QUICK, SPECS, drawer, environment, request
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+from catalog_assets_tests.zygote import die, serve
 
 
 class FatalStore(Store):
@@ -77,25 +69,5 @@ def draw(command: dict[str, Any]) -> None:
         (folder / f"{sku}.part").replace(folder / f"{sku}.json")
 
 
-def main() -> None:
-    for line in sys.stdin:
-        command = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                draw(command)
-                os._exit(0)
-            except BaseException as error:
-                print(repr(error), file=sys.stderr, flush=True)
-                os._exit(1)
-        if command.get("kill_after") is not None:
-            time.sleep(command["kill_after"])
-            os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        print(
-            json.dumps("killed" if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)), flush=True
-        )
-
-
 if __name__ == "__main__":
-    main()
+    serve(draw)
