@@ -25,7 +25,8 @@ from typing import Any
 
 from catalog_assets.scenes.budget import Ceilings
 from catalog_assets.scenes.contract import Money
-from catalog_assets.scenes.drawer import Drawer, DrawnScene
+from catalog_assets.scenes.drawer import Drawer
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.engines import engine_for
 from catalog_assets.scenes.models import model_table
 from catalog_assets.scenes.pacing import Limiters

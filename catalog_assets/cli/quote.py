@@ -77,12 +77,12 @@ def quote_rows(found: Inventory, house: House, engine: str, env: Mapping[str, st
                 request = SceneRequest(
                     sku, name, prompt, width, height, lock=template.lock, quality=template.quality
                 )
+                sent = _sent_along(template.lock, width * height, len(found.photos[sku]))
                 ceiling = None if template.budget_usd is None else Decimal(str(template.budget_usd))
                 chosen = route(
                     request, wanted, category=category_of(item.category), text=bool(item.label_lines), env=env,
-                    price_ceiling=ceiling,
+                    price_ceiling=ceiling, sent=sent,
                 )  # fmt: skip
-                sent = _sent_along(template.lock, width * height, len(found.photos[sku]))
                 row = _row(request, chosen, sent, ceiling, template)
                 key = model_table().engines[row["engine"]].key
                 if key and not env.get(key, "").strip():

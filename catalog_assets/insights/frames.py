@@ -129,7 +129,8 @@ def _text(value: Any) -> str:
 
 def _cost(metadata: Mapping[str, Any]) -> float:
     scenes = cast("dict[str, Any]", metadata.get("scenes") or {})
-    total = 0.0
+    # A SKU that failed has no scenes; what it cost all the same is said as one sum.
+    total = 0.0 if scenes else _number(metadata.get("spent_usd")) or 0.0
     for scene in scenes.values():
         try:
             total += float(scene.get("cost_usd") or 0)

@@ -187,13 +187,13 @@ class Budget:
                 return
         raise verdict
 
-    def spent(self) -> Money:
-        """What this run's attempts have cost as the ledger has it now; unsettled ones count as reserved."""
+    def spent(self, sku: str | None = None) -> Money:
+        """What this run's attempts (for one SKU) have cost by the ledger; unsettled ones count as reserved."""
         with self._decide:
             days = sorted(self._days)
-        run = digest(self.run)
+        run, wanted = digest(self.run), None if sku is None else digest(sku)
         found = [s for day in days for s in self.ledger.standings(day).values() if s.run == run]
-        return from_micro(sum(s.micro for s in found))
+        return from_micro(sum(s.micro for s in found if wanted in (None, s.sku)))
 
     def done(self, intent_id: str) -> None:
         """Forget an announcement of this process: the ledger knows how it ended."""

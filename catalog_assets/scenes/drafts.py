@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Literal
 
 from catalog_assets.scenes.contract import EngineError, Money, Reference, SceneImage, SceneRequest
-from catalog_assets.scenes.drawer import Drawer, DrawnScene
+from catalog_assets.scenes.drawer import Drawer
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.sizes import recompose
 from catalog_assets.storage.store import sha256
 

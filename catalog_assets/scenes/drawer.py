@@ -21,13 +21,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
 
+from catalog_assets.scenes.asked import as_asked
 from catalog_assets.scenes.budget import Budget, BudgetExceededError, Ceilings
 from catalog_assets.scenes.candidates import Candidate
 from catalog_assets.scenes.contract import EngineError, Money, SceneEngine, SceneImage, SceneRequest
+from catalog_assets.scenes.drawn import DrawnScene, Tried, is_passing, reason_for, spent_on
 from catalog_assets.scenes.engines import engine_for
 from catalog_assets.scenes.ledger import Ledger
 from catalog_assets.scenes.pacing import Limiters
@@ -40,71 +41,6 @@ from catalog_assets.storage.store import Store
 
 log = logging.getLogger(__name__)
 EngineMaker = Callable[[str], SceneEngine]
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One thing that was tried for a picture.
-
-    ``result`` is ``drawn``, ``reused``, ``budget``, ``skipped`` or the kind of an
-    :class:`~catalog_assets.scenes.contract.EngineError`. ``passing``: it may go well another day, because a
-    budget, a key or the network stood in the way and not the picture that was asked for.
-    """
-
-    engine: str
-    result: str
-    message: str = ""
-    cost: Money = field(default_factory=Money)
-    seconds: float = 0.0
-    candidate: int | None = None
-    passing: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON form, stored with the scene."""
-        return {
-            "engine": self.engine,
-            "result": self.result,
-            "message": self.message,
-            "cost_usd": float(self.cost.usd),
-            "seconds": round(self.seconds, 3),
-            "candidate": self.candidate,
-            "passing": self.passing,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnScene:
-    """A picture and how it came about.
-
-    ``image.transform`` is None when a model drew the picture: in ``plate`` mode it then shows the empty
-    scene at the requested size, and the caller places the product. ``cost`` is what this draw has spent
-    (0 for a reused picture); ``reason`` says in one sentence why this engine drew it.
-    """
-
-    image: SceneImage
-    engine: str
-    outcome: Literal["drawn", "reused", "free"]
-    cost: Money
-    attempts: tuple[Tried, ...]
-    reason: str
-    candidate: int | None = None
-    prompt: str = ""
-    request_hash: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON form for ``scenes/<sku>/<scene>.json``."""
-        return {
-            "engine": self.engine,
-            "model": self.image.model,
-            "outcome": self.outcome,
-            "cost_usd": float(self.cost.usd),
-            "reason": self.reason,
-            "candidate": self.candidate,
-            "prompt": self.prompt,
-            "request_hash": self.request_hash,
-            "digital_source_type": self.image.digital_source_type,
-            "attempts": [tried.to_json() for tried in self.attempts],
-        }
 
 
 class Drawer:
@@ -217,7 +153,7 @@ class Drawer:
             except EngineError as error:
                 last = error
                 if len(attempts) == before:
-                    attempts.append(Tried(spec, error.kind, _text(error), passing=_passing(error)))
+                    attempts.append(Tried(spec, error.kind, scrub(error), passing=is_passing(error)))
                 if error.kind == "refused":
                     refused.add(self._maker(spec))
                 free_only = free_only or error.kind == "unknown_outcome"
@@ -225,7 +161,7 @@ class Drawer:
         raise EngineError(
             last.kind if last else "unsupported",
             f"No engine drew scene {request.scene} of {request.sku}. {said or 'The chain is empty.'}",
-            cost=_sum(attempts),
+            cost=spent_on(attempts),
         )
 
     def draw_many(
@@ -278,7 +214,7 @@ class Drawer:
         why: str,
     ) -> DrawnScene:
         counts: dict[str, int] = {}
-        asked = request
+        asked = as_asked(request, engine.model)
         while True:
             started = time.monotonic()
             try:
@@ -290,7 +226,9 @@ class Drawer:
                 counts[error.kind] = counts.get(error.kind, 0) + 1
                 cost = error.cost or Money()
                 seconds = time.monotonic() - started
-                attempts.append(Tried(spec, error.kind, _text(error), cost, seconds, passing=_passing(error)))
+                attempts.append(
+                    Tried(spec, error.kind, scrub(error), cost, seconds, passing=is_passing(error))
+                )
                 move = self.policy.after(error, counts)
                 if move == "stop_engine":
                     self._stop(engine, spec, error)
@@ -324,9 +262,9 @@ class Drawer:
             image,
             spec,
             "reused" if reused else "drawn",
-            _sum(attempts),
+            spent_on(attempts),
             tuple(attempts),
-            _reason(spec, attempts, why),
+            reason_for(spec, attempts, why),
             candidate.n,
             asked.prompt,
             candidate.hash,
@@ -342,9 +280,9 @@ class Drawer:
             image,
             spec,
             "free",
-            _sum(attempts),
+            spent_on(attempts),
             tuple(attempts),
-            _reason(spec, attempts, why),
+            reason_for(spec, attempts, why),
             prompt=request.prompt,
         )
 
@@ -354,14 +292,14 @@ class Drawer:
             return stopped
         if engine.model.maker in refused:
             return f"{engine.model.maker} has refused this picture already."
-        if free_only and engine.quote(request).usd > 0:
+        if free_only and engine.quote(as_asked(request, engine.model)).usd > 0:
             return "A reply was lost that may have been billed; nothing is bought a second time."
         return ""
 
     def _stop(self, engine: PaidEngine, spec: str, error: EngineError) -> None:
         with self._lock:
             if engine.pace_key() not in self.purchases.closed:
-                notice = f"{spec.split('/')[0]} is not asked again in this run: {_text(error)}"
+                notice = f"{spec.split('/')[0]} is not asked again in this run: {scrub(error)}"
                 self.purchases.closed[engine.pace_key()] = notice
                 log.warning("%s", notice)
 
@@ -383,26 +321,3 @@ class Drawer:
     def _maker(self, spec: str) -> str:
         engine = self.engine(spec)
         return engine.model.maker if isinstance(engine, PaidEngine) else spec
-
-
-def _sum(attempts: Sequence[Tried]) -> Money:
-    spent = Money()
-    for tried in attempts:
-        spent += tried.cost
-    return spent
-
-
-def _text(error: EngineError) -> str:
-    return scrub(error)
-
-
-def _passing(error: EngineError) -> bool:
-    return error.ends_engine or error.kind in ("transient", "rate_limited", "out_of_credit")
-
-
-def _reason(spec: str, attempts: list[Tried], why: str) -> str:
-    before = [tried for tried in attempts if tried.engine != spec and tried.message]
-    if not before:
-        return why or f"{spec} is first in the chain."
-    said = dict.fromkeys(f"{tried.engine}: {tried.message}" for tried in before)
-    return f"{why + ' ' if why else ''}{spec} drew it after {'; '.join(said)}"

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from catalog_assets.qc.findings import Finding
 from catalog_assets.scenes.contract import EngineError, LockMode, SceneImage
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.paid import StillRunningError
 from catalog_assets.scenes.ranking import Rank
 from catalog_assets.scenes.steps import Move, Step, concerns, next_step

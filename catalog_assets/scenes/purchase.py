@@ -5,25 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from catalog_assets.scenes.asked import as_asked
 from catalog_assets.scenes.budget import AlreadyInFlightError, Budget, BudgetExceededError, Reservation
 from catalog_assets.scenes.candidates import Candidate, Candidates
 from catalog_assets.scenes.contract import EngineError, Money, SceneImage, SceneRequest
 from catalog_assets.scenes.ledger import Attempt, owner_is_dead
 from catalog_assets.scenes.pacing import Limiter, Limiters
 from catalog_assets.scenes.paid import PaidEngine, Reply, StillRunningError, request_facts, request_hash
+from catalog_assets.scenes.papers import Papers
 from catalog_assets.scenes.picture import decode
 from catalog_assets.scenes.scrub import scrub
 from catalog_assets.scenes.sizes import recompose
 from catalog_assets.storage.store import Store, sha256
-
-MAYBE_BILLED = "quote: it may have been billed"
-STORE_PAUSES = (0.5, 2.0, 8.0)
-"""Seconds between attempts to store a paid picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ class Purchases:
         self.budget = budget
         self.ledger = budget.ledger
         self.candidates = Candidates(store)
+        self.papers = Papers(self.candidates, self.ledger, env, sleep)
         self.limiters = limiters
         self._env = env
         self._sleep = sleep
@@ -97,7 +96,7 @@ class Purchases:
             EngineError: the attempt failed; what it cost is settled.
             BudgetExceededError: nothing was sent.
         """
-        request = _for_engine(engine, request)
+        request = as_asked(request, engine.model)
         facts, name, key = _identify(engine, request)
         deadline = time.monotonic() + engine.engine.timeout_seconds
         with self._alone(key):
@@ -120,7 +119,7 @@ class Purchases:
         Returns:
             What to send; None when the picture is stored or in a batch already; or why it cannot be sent.
         """
-        request = _for_engine(engine, request)
+        request = as_asked(request, engine.model)
         try:
             facts, name, key = _identify(engine, request)
             with self._alone(key):
@@ -138,7 +137,7 @@ class Purchases:
     def give_back(self, ready: Prepared, why: str) -> None:
         """A prepared picture was not sent after all: its money is free again."""
         ready.reservation.withdraw(why)
-        self._close(ready.request, ready.candidate, "failed", why)
+        self.papers.close(ready.request, ready.candidate, "failed", why)
 
     # ---- bought before ---------------------------------------------------------------------------
 
@@ -183,18 +182,18 @@ class Purchases:
         """An attempt without a picture: fetch it, wait for it, or book it as lost."""
         attempt = self.ledger.attempt(candidate.intent, candidate.day)
         if attempt is None or attempt.withdrawn is not None:
-            return self._close(request, candidate, "failed", "it was never sent")
+            return self.papers.close(request, candidate, "failed", "it was never sent")
         job = (attempt.submitted or {}).get("job")
         if candidate.status == "open" and "batch_tag" not in (job or {}) and self._under_way(engine, attempt):
             raise AlreadyInFlightError
         if attempt.call is None:
             self.ledger.note(candidate.intent, candidate.day, "withdrawn", why="its process ended first")
-            return self._close(request, candidate, "failed", "it was never sent")
+            return self.papers.close(request, candidate, "failed", "it was never sent")
         if job is not None:
             return self._resume(engine, request, candidate, attempt, job)
         if candidate.status == "open":
             lost = EngineError("unknown_outcome", "the process ended while the reply was on its way")
-            self.settle_failure(request, candidate, lost, Money(Decimal(attempt.intent["quote_usd"])))
+            self.papers.settle_failure(request, candidate, lost, Money(Decimal(attempt.intent["quote_usd"])))
         if first and candidate.status == "unknown":
             # Counted as a failure of this draw, so that the policy decides whether to pay once more.
             raise EngineError(
@@ -217,7 +216,7 @@ class Purchases:
         except StillRunningError:
             raise
         except EngineError as error:
-            self.settle_failure(request, candidate, error, Money(Decimal(attempt.intent["quote_usd"])))
+            self.papers.settle_failure(request, candidate, error, Money(Decimal(attempt.intent["quote_usd"])))
             raise
         return self._keep(request, candidate, reply, reused=True)
 
@@ -228,11 +227,6 @@ class Purchases:
             return False
         begun = datetime.fromisoformat(str((attempt.call or attempt.intent)["at"]))
         return (self.ledger.now() - begun).total_seconds() <= engine.engine.timeout_seconds + 120
-
-    def _close(self, request: SceneRequest, candidate: Candidate, status: Any, message: str) -> None:
-        candidate.status = status
-        candidate.message = message
-        self.candidates.finish(request.sku, request.scene, candidate)
 
     # ---- bought now ------------------------------------------------------------------------------
 
@@ -266,11 +260,11 @@ class Purchases:
                 raise
             except EngineError as error:
                 self._slow_down(limiter, error)
-                self.settle_failure(request, candidate, error, reservation.intent.quote)
+                self.papers.settle_failure(request, candidate, error, reservation.intent.quote)
                 raise
             except Exception as bug:
                 error = EngineError("unknown_outcome", scrub(f"{type(bug).__name__}: {bug}", self._env))
-                self.settle_failure(request, candidate, error, reservation.intent.quote)
+                self.papers.settle_failure(request, candidate, error, reservation.intent.quote)
                 raise error from bug
             finally:
                 self.budget.done(reservation.intent.id)
@@ -306,70 +300,13 @@ class Purchases:
         )  # fmt: skip
         if not reservation.fresh:
             reservation.withdraw("it took too long to get ready")
-            self._close(request, candidate, "failed", "it was never sent")
+            self.papers.close(request, candidate, "failed", "it was never sent")
             raise EngineError("transient", "the store was too slow to reserve the money in time")
         return reservation, candidate
 
     def _keep(self, request: SceneRequest, candidate: Candidate, reply: Reply, reused: bool) -> Bought:
-        self.store_reply(request, candidate, reply)
+        self.papers.store_reply(request, candidate, reply)
         return self._bought(request, candidate, reply.data, reused)
-
-    def store_reply(self, request: SceneRequest, candidate: Candidate, reply: Reply) -> None:
-        """Store a picture, then book it, then complete its papers: in this order nothing can be lost."""
-        self._keep_image(request, candidate, reply)
-        self.ledger.note(
-            candidate.intent, candidate.day, "outcome", cost=reply.cost, result="drawn",
-            basis=reply.cost_basis, usage=reply.usage, request_id=reply.request_id, candidate=candidate.n,
-            image_sha256=candidate.image_sha256,
-        )  # fmt: skip
-        candidate.status = "drawn"
-        candidate.cost_usd = str(reply.cost.usd)
-        candidate.request_id = reply.request_id
-        candidate.details = dict(reply.details)
-        self.candidates.finish(request.sku, request.scene, candidate)
-
-    def _keep_image(self, request: SceneRequest, candidate: Candidate, reply: Reply) -> None:
-        """Store the picture; a store that stumbles is asked again, because this picture is paid for."""
-        for pause in (*STORE_PAUSES, None):
-            try:
-                return self.candidates.keep_image(
-                    request.sku, request.scene, candidate, reply.data, reply.media_type
-                )
-            except OSError as error:
-                if pause is None:
-                    lost = EngineError(
-                        "unknown_outcome",
-                        f"the picture is paid for, but the store would not take it: {scrub(error, self._env)}",
-                        cost=reply.cost,
-                        request_id=reply.request_id,
-                    )
-                    self.settle_failure(request, candidate, lost, reply.cost)
-                    raise lost from error
-                self._sleep(pause)
-        return None
-
-    def settle_failure(
-        self, request: SceneRequest, candidate: Candidate, error: EngineError, quote: Money
-    ) -> None:
-        """Book an attempt that brought no picture.
-
-        A lost reply counts at ``quote``, and so does a refusal of the finished picture: either may have been
-        billed. Where the vendor said what it cost, that counts.
-        """
-        maybe = error.cost is None and (error.kind == "unknown_outcome" or error.stage == "output")
-        if maybe:
-            error.cost = quote
-        message = scrub(error, self._env)
-        self.ledger.note(
-            candidate.intent, candidate.day, "outcome", cost=error.cost or Money(), result=error.kind,
-            message=message, request_id=error.request_id, stage=error.stage,
-            categories=list(error.categories), candidate=candidate.n,
-            **({"basis": MAYBE_BILLED} if maybe else {}),
-        )  # fmt: skip
-        candidate.cost_usd = str((error.cost or Money()).usd)
-        candidate.request_id = error.request_id
-        status = {"refused": "refused", "unknown_outcome": "unknown"}.get(error.kind, "failed")
-        self._close(request, candidate, status, message)
 
     @staticmethod
     def _slow_down(limiter: Limiter, error: EngineError) -> None:
@@ -391,11 +328,6 @@ class Purchases:
     def _alone(self, key: str) -> threading.Lock:
         with self._lock:
             return self._drawing.setdefault(key, threading.Lock())
-
-
-def _for_engine(engine: PaidEngine, request: SceneRequest) -> SceneRequest:
-    """The request as this engine is asked: a mask only spares work, so whoever takes none goes without."""
-    return request if engine.model.mask else replace(request, mask=None)
 
 
 def _identify(engine: PaidEngine, request: SceneRequest) -> tuple[dict[str, Any], str, str]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from catalog_assets.scenes.asked import as_asked
 from catalog_assets.scenes.contract import EngineError, LockMode, SceneRequest
 from catalog_assets.scenes.models import EngineSpec, ModelSpec, ModelTable, model_table
 from catalog_assets.scenes.sizes import legal_size
@@ -45,7 +46,9 @@ class Rule(BaseModel):
     text: bool | None = None
     draft: bool | None = None
 
-    def fits(self, request: SceneRequest, category: str, text: bool) -> bool:
+    def fits(
+        self, request: SceneRequest, category: str, text: bool, sent: tuple[int, ...] | None = None
+    ) -> bool:
         """Whether every condition of the rule holds."""
         wanted = (
             (self.mask, request.mask is not None),
@@ -59,7 +62,7 @@ class Rule(BaseModel):
             and (not self.categories or category in self.categories)
             and (not self.scenes or request.scene in self.scenes)
             and (not self.lock or request.lock in self.lock)
-            and len(request.references) >= self.references
+            and len(request.references if sent is None else sent) >= self.references
         )
 
 
@@ -113,6 +116,7 @@ def route(
     rules: Rules | None = None,
     table: ModelTable | None = None,
     today: date | None = None,
+    sent: tuple[int, ...] | None = None,
 ) -> Route:
     """The chain of engines for a request.
 
@@ -127,11 +131,13 @@ def route(
         rules: another table of rules.
         table: another table of models.
         today: for ends of life.
+        sent: pixels of the pictures that will go along, where the request does not hold them yet; in
+            ``inpaint`` the first of them is the canvas, and it has a mask.
     """
     rules, table = rules or bundled_rules(), table or model_table()
     if engine == STUDIO:
         return Route((STUDIO,), "The built-in studio was asked for.", (), rules.version)
-    rule = next((rule for rule in rules.rules if rule.fits(request, category, text)), None)
+    rule = next((rule for rule in rules.rules if rule.fits(request, category, text, sent)), None)
     if engine == "auto":
         wanted, reason = (rule.chain, rule.why) if rule else ((), "No rule fits this request.")
     else:
@@ -142,7 +148,7 @@ def route(
     late: list[str] = []
     dropped: list[str] = []
     for spec in dict.fromkeys(wanted):
-        why_not = _why_not(spec, request, table, env, price_ceiling, today or datetime.now(UTC).date())
+        why_not = _why_not(spec, request, table, env, price_ceiling, today or datetime.now(UTC).date(), sent)
         if why_not and spec != engine:
             dropped.append(f"{spec}: {why_not}")
             continue
@@ -213,13 +219,14 @@ def _why_not(
     env: Mapping[str, str] | None,
     price_ceiling: Decimal | None,
     today: date,
+    sent: tuple[int, ...] | None,
 ) -> str:
     if spec == STUDIO:
         return ""
     try:
         engine, model = table.find(spec)
         model.refuse_if_ended(today)
-        return _lacks(engine, model, request, env, price_ceiling)
+        return _lacks(engine, model, request, env, price_ceiling, sent)
     except EngineError as error:
         return str(error)
 
@@ -230,21 +237,32 @@ def _lacks(
     request: SceneRequest,
     env: Mapping[str, str] | None,
     price_ceiling: Decimal | None,
+    sent: tuple[int, ...] | None,
 ) -> str:
     if env is not None and engine.key and not env.get(engine.key, "").strip():
         return f"{engine.key} is not set."
     if request.lock not in model.locks:
         return f"it cannot work in lock mode {request.lock}."
-    if len(request.references) > model.references:
-        return f"it takes {model.references} references, {len(request.references)} are needed."
+    asked = as_asked(request, model)
+    if sent is None:
+        needed = len(asked.references)
+    else:
+        # Of canvas and product the canvas alone will do.
+        needed = min(len(sent), max(1, model.references)) if request.lock == "inpaint" else len(sent)
+    if needed > model.references:
+        return f"it takes {model.references} references, {needed} are needed."
     if request.mask is not None and not model.mask:
         return "it takes no mask."
-    if request.mask is None and model.needs_mask:
+    if request.mask is None and model.needs_mask and not (sent and request.lock == "inpaint"):
         return "it needs a mask."
     if request.alpha and not model.alpha:
         return "it draws no transparency."
     size = legal_size(model, request.width, request.height)
-    price = model.quote(request, size.width, size.height)
+    price = model.quote(asked, size.width, size.height)
+    if sent is not None:
+        price = model.ceiling(
+            size.width, size.height, quality=request.quality, references=sent[:needed], prompt=request.prompt
+        )
     if price_ceiling is not None and price.usd > price_ceiling:
         return f"it may cost {price}, above the ceiling of ${price_ceiling}."
     return ""

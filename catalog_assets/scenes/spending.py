@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from catalog_assets.scenes.ledger import Attempt, Ledger
 from catalog_assets.scenes.measured import accepted_scenes
-from catalog_assets.scenes.purchase import MAYBE_BILLED
+from catalog_assets.scenes.papers import MAYBE_BILLED
 from catalog_assets.scenes.routing import PassRate
 from catalog_assets.storage.store import Store
 

@@ -52,4 +52,13 @@ def route_of(line: Line, item: Item, template: SceneTemplate, request: SceneRequ
         env=os.environ,
         price_ceiling=None if template.budget_usd is None else Decimal(str(template.budget_usd)),
         pass_rates=line.pass_rates.of(category, bundled_rules().measured_over),
+        sent=_sent_along(request) if engine != STUDIO else None,
     )
+
+
+def _sent_along(request: SceneRequest) -> tuple[int, ...] | None:
+    """Pixels of canvas and product where they will go along; the canvas is only made for a model that is asked."""
+    if request.lock != "inpaint" or not request.views:
+        return None
+    height, width = request.views[0].rgba.shape[:2]
+    return request.width * request.height, height * width

@@ -22,6 +22,7 @@ from catalog_assets.imaging.resample import reproject
 from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import Expectation, Picture, check_picture
 from catalog_assets.qc.findings import Finding
+from catalog_assets.scenes.asked import takes_anchor
 from catalog_assets.scenes.contract import (
     EngineError,
     Money,
@@ -30,7 +31,7 @@ from catalog_assets.scenes.contract import (
     SceneImage,
     SceneRequest,
 )
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.lock.canvas import Canvas, make_canvas, placement_of
 from catalog_assets.scenes.lock.find import LockLimits
 from catalog_assets.scenes.lock.relock import relock
@@ -143,9 +144,9 @@ class SceneAttempts:
                 Reference("canvas", canvas.png, sha256(canvas.png)),
                 Reference("product", data, sha256(data)),
             )
-            # The mask is for whoever takes one; who else is in the chain must not change what is asked.
+            # Mask, product and anchor are for whoever takes them; who else is in the chain changes nothing.
             request = replace(request, references=references, mask=canvas.mask)
-        if self.anchor is not None and self._edits(self.route.chain[0]):
+        if self.anchor is not None:
             request = self.anchor.on(request, anchor_line(len(request.references) + 1))
         if variation:
             seed = None if request.seed is None else (request.seed + 7919 * variation) % 2**31
@@ -182,9 +183,19 @@ class SceneAttempts:
         chain = self.route.chain
         return chain[chain.index(engine) + 1 :] if engine in chain else ()
 
-    @staticmethod
-    def _edits(engine: str) -> bool:
-        return engine != STUDIO and model_table().find(engine)[1].references > 0
+    def _edits(self, engine: str) -> bool:
+        """Whether a model can be asked for one change: the picture so far, and the product where it is drawn."""
+        if engine == STUDIO:
+            return False
+        model = model_table().find(engine)[1]
+        return model.edits and not model.needs_mask and model.references >= 1 + (self.base.lock != "plate")
+
+    def shown(self, drawn: DrawnScene) -> str | None:
+        """The SKU whose picture a model was shown as the collection's anchor, None where it was not."""
+        if self.anchor is None or drawn.outcome == "free" or drawn.engine == STUDIO:
+            return None
+        model = model_table().find(drawn.engine)[1]
+        return self.anchor.sku if takes_anchor(self.first(0), model) else None
 
     # ---- the canvas ------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from catalog_assets.scenes.contract import EngineError, Money
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.loop import Round
 from catalog_assets.scenes.models import model_table
 from catalog_assets.scenes.routing import STUDIO, check_engine, has_key, own_name

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from catalog_assets.scenes.contract import Money, SceneImage
 from catalog_assets.scenes.drafts import Finished, Judgement, draft_then_final
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.loop import Closed, Judged, Round, close_loop
 from catalog_assets.scenes.routing import STUDIO
 from catalog_assets.scenes.sizes import recompose

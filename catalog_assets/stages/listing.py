@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from catalog_assets.catalogue.house import today
+from catalog_assets.catalogue.item import Item
 from catalog_assets.channels.packs import ChannelPack
 from catalog_assets.channels.rendition import (
     RENDITION_VERSION,
@@ -19,6 +20,8 @@ from catalog_assets.channels.rendition import (
 )
 from catalog_assets.imaging.packshot import PackshotSpec
 from catalog_assets.review.approvals import approval_of, pictures_print
+from catalog_assets.scenes.routing import STUDIO
+from catalog_assets.stages.anchors import read_anchor, set_anchor
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.pictures import read_rgb, read_rgba
@@ -56,6 +59,7 @@ class ListingStage(Stage):
             _sweep(line, sku, made)
             return made
         item = item_of(line, sku)
+        _offer_anchors(line, sku, item)
         listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
         sources = [_source(line, sku, subject) for subject in subjects(line, sku)]
         on = date.fromisoformat(today())
@@ -105,6 +109,15 @@ def _sweep(line: Line, sku: str, made: Made) -> None:
         for name in line.store.listing(f"listing/{channel}/{sku}"):
             if name not in made.files:
                 line.store.delete(name)
+
+
+def _offer_anchors(line: Line, sku: str, item: Item) -> None:
+    """A scene that only a person could let pass may hold its collection together from now on."""
+    for facts in finished(line, "scenes", sku).metadata.get("scenes", {}).values():
+        where = (line.store, item.collection, facts["template"])
+        if facts["proved"] or facts["engine"] == STUDIO or not item.collection or read_anchor(*where):
+            continue
+        set_anchor(*where, sku, read_rgb(line, facts["file"]))
 
 
 def _facts(image: ListingImage) -> dict[str, Any]:

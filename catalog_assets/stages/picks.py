@@ -15,7 +15,7 @@ from typing import Any
 from catalog_assets.imaging.encode import encode_jpeg
 from catalog_assets.scenes.candidates import Candidate, Candidates
 from catalog_assets.scenes.contract import EngineError, Money, SceneImage, SceneRequest
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.loop import Closed, Judged, Round
 from catalog_assets.scenes.picture import decode
 from catalog_assets.scenes.routing import STUDIO

@@ -123,7 +123,13 @@ class ScenesStage(Stage):
             print_ = self._print(line, sku, item, shot, picks)
             if self._keep(line, sku, shot, print_, made):
                 continue
-            self._draw(line, sku, item, shot, views, print_, picks, made)
+            try:
+                self._draw(line, sku, item, shot, views, print_, picks, made)
+            except NotReady:
+                raise
+            except SkuFailed as failed:
+                failed.metadata = {"spent_usd": spent_on(line, sku)}
+                raise
         return made
 
     def asks_nobody(self, line: Line, sku: str, item: Item, shot: Shot, picks: Picks) -> bool:
@@ -181,8 +187,10 @@ class ScenesStage(Stage):
             why = "; ".join(dict.fromkeys(f.message for f in closed.best.judged.blocking))
             raise SkuFailed(f"scene {shot.name}: no picture could be used ({closed.ended}). {why}")
         self._store(line, sku, shot, attempts, closed, print_, made_from, made)
+        # What nobody has proved or looked at yet is no example for others (`listing` offers it once it is).
+        proved = bool(made.metadata["scenes"][shot.name]["proved"])
         best = closed.best
-        if paid and best.judged.image and best.judged.accepted and best.drawn.outcome != "free":
+        if proved and paid and best.judged.accepted and best.drawn.outcome != "free":
             rgb = best.judged.image.rgb
             set_anchor(line.store, item.collection, shot.template.name, sku, rgb)
 
@@ -247,7 +255,7 @@ class ScenesStage(Stage):
             "certificate": certificate,
             "rounds": closed.to_json(),
             "ended": closed.ended,
-            "anchor": attempts.anchor.sku if attempts.anchor else None,
+            "anchor": attempts.shown(drawn),
             "stopgap": is_stopgap(closed, chosen),
         }
         made.again |= bool(story["stopgap"]) and may_be_asked(line, chosen.chain[0])
@@ -258,6 +266,13 @@ class ScenesStage(Stage):
         )
         made.metadata["scenes"][shot.name] = _summary(story)
         made.metadata["spent_usd"] += spent
+
+
+def spent_on(line: Line, sku: str) -> float:
+    """What this run's attempts at a SKU's pictures have cost, in dollars."""
+    if "drawer" not in line.__dict__:  # nobody was asked
+        return 0.0
+    return float(line.drawer.purchases.budget.spent(sku).usd)
 
 
 def _closed(line: Line, attempts: SceneAttempts, paid: bool, number: int | None) -> Closed:
@@ -307,7 +322,8 @@ def request_for(line: Line, sku: str, item: Item, shot: Shot, views: Sequence[Pr
         quality=template.quality,
         # A seed of its own for every SKU, so that ten mugs do not stand on the very same grain.
         seed=int(fingerprint(sku=sku, scene=template.name, seed=template.seed)[:8], 16),
-        references=() if template.lock == "plate" else tuple(_references(views)),
+        # For `inpaint` the canvas and its product are made when a model is asked.
+        references=tuple(_references(views)) if template.lock == "free" else (),
         views=views,
         colour_delta_e=line.house.brand.limits.colour_delta_e,
         studio=template.studio_settings(item.title),
@@ -317,7 +333,7 @@ def request_for(line: Line, sku: str, item: Item, shot: Shot, views: Sequence[Pr
 
 
 def _references(views: Sequence[ProductView]) -> Iterator[Reference]:
-    """The product's views, for engines that draw around it or redraw it."""
+    """The product's views, for engines that redraw it."""
     for view in views:
         data = encode_png(view.rgba)
         yield Reference("product", data, sha256(data))

@@ -16,7 +16,14 @@ from catalog_assets.storage.store import sha256
 
 
 class SkuFailed(Exception):
-    """This SKU cannot go through this stage; the text is for the person who keeps the inventory."""
+    """This SKU cannot go through this stage; the text is for the person who keeps the inventory.
+
+    ``metadata`` goes into the record, as that of what was made does.
+    """
+
+    def __init__(self, text: str, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.metadata = dict(metadata or {})
 
 
 class NotReady(SkuFailed):
@@ -140,7 +147,7 @@ def _perform(stage: Stage, line: Line, sku: str) -> Step:
     except NotReady as error:
         return Step(Record(sku, stage.name, "", "failed", [str(error)]))
     except SkuFailed as error:
-        return _failed(stage, line, sku, print_, str(error), started)
+        return _failed(stage, line, sku, print_, str(error), started, error.metadata)
     except Exception as error:  # noqa: BLE001  one SKU's surprise must not sink the batch
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = (
@@ -155,12 +162,20 @@ def _perform(stage: Stage, line: Line, sku: str) -> Step:
     return Step(record)
 
 
-def _failed(stage: Stage, line: Line, sku: str, print_: str, reason: str, started: float) -> Step:
+def _failed(
+    stage: Stage,
+    line: Line,
+    sku: str,
+    print_: str,
+    reason: str,
+    started: float,
+    metadata: Mapping[str, Any] | None = None,
+) -> Step:
     """Record a failure; files made from earlier, good inputs stay where they are."""
     known = line.manifest.get(stage.name, sku)
     files = known.files if known else {}
     seconds = time.perf_counter() - started
-    record = Record(sku, stage.name, print_, "failed", [reason], seconds, files)
+    record = Record(sku, stage.name, print_, "failed", [reason], seconds, files, dict(metadata or {}))
     line.manifest.put(record)
     return Step(record)
 

@@ -16,7 +16,7 @@ import pytest
 from catalog_assets.scenes.engines.fal import FalEngine
 from catalog_assets.scenes.ledger import Attempt, Ledger
 from catalog_assets.scenes.models import model_table
-from catalog_assets.scenes.purchase import MAYBE_BILLED
+from catalog_assets.scenes.papers import MAYBE_BILLED
 from catalog_assets.scenes.spending import spending
 from catalog_assets.stages import line as line_module
 from catalog_assets.storage.store import Store

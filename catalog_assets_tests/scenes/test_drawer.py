@@ -13,7 +13,8 @@ import pytest
 
 from catalog_assets.scenes.budget import Ceilings
 from catalog_assets.scenes.contract import EngineError
-from catalog_assets.scenes.drawer import Drawer, DrawnScene
+from catalog_assets.scenes.drawer import Drawer
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.ledger import Ledger
 from catalog_assets.scenes.pacing import Limiters
 from catalog_assets.storage.store import Store

@@ -8,7 +8,7 @@ import numpy as np
 
 from catalog_assets.qc.findings import Finding
 from catalog_assets.scenes.contract import EngineError, Money, SceneImage
-from catalog_assets.scenes.drawer import DrawnScene
+from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.loop import Judged, Round, close_loop
 from catalog_assets.scenes.ranking import rank_picture
 from catalog_assets.scenes.steps import Move, Step, defects, edit_prompt, next_step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -12,14 +13,26 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalog_assets.insights.frames import records_to_frame
 from catalog_assets.orchestration.run_line import LineRun
+from catalog_assets.review.approvals import approve
+from catalog_assets.scenes.asked import as_asked
 from catalog_assets.scenes.certificate import verify_certificate
+from catalog_assets.scenes.models import model_table
+from catalog_assets.scenes.routing import Route
+from catalog_assets.scenes.sizes import legal_size
 from catalog_assets.scenes.spending import spending
 from catalog_assets.stages import line as line_module
+from catalog_assets.stages.anchors import anchor_for, read_anchor
+from catalog_assets.stages.attempts import SceneAttempts
 from catalog_assets.stages.batching import batch_scenes
+from catalog_assets.stages.cutout import item_of
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.listing import ListingStage
+from catalog_assets.stages.packshot import PackshotStage
 from catalog_assets.stages.picks import pick
-from catalog_assets.stages.scenes import ScenesStage, made_from_now
+from catalog_assets.stages.qc_report import QcReportStage, picture_hashes
+from catalog_assets.stages.scenes import ScenesStage, made_from_now, request_for, shots_of, views_of
 from catalog_assets.stages.stage import Step, perform
 from catalog_assets.storage.manifest import Record
 from catalog_assets.storage.store import Store
@@ -184,6 +197,45 @@ def test_a_collections_first_picture_is_shown_to_the_next_and_decided_once(shop:
     assert len(double.bill) == 2
 
 
+def test_a_picture_nobody_has_proved_is_no_anchor_before_a_person_has_let_it_pass(shop: Shop):
+    line, _ = shop(lambda _: Flaws(), "rounds: 1", lock="free", skus=("A1", "A2"), collection="Autumn")
+    made(line, "A1")
+    told = story(line, "A1")
+    assert (told["lock"], told["certificate"]) == ("free", None), [
+        (r["move"], r["findings"]) for r in told["rounds"]
+    ]
+    assert read_anchor(line.store, "Autumn", "counter") is None
+    for stage in (PackshotStage(), QcReportStage(), ListingStage()):
+        assert perform(stage, line, "A1").outcome != "failed"
+    assert read_anchor(line.store, "Autumn", "counter") is None, "it waits for a person"
+    approve(line.store, "A1", picture_hashes(line, "A1"), "Ada")
+    for stage in (QcReportStage(), ListingStage()):
+        assert perform(stage, line, "A1").outcome == "done"
+    anchor = read_anchor(line.store, "Autumn", "counter")
+    assert anchor is not None
+    assert anchor.sku == "A1"
+    made(line, "A2")
+    asked = json.loads(line.store.read("candidates/A2/counter/1.json"))["request"]
+    assert [role for role, _ in asked["references"]] == ["product", "anchor"]
+
+
+def test_whoever_takes_no_anchor_changes_nothing_for_the_others_in_the_chain(shop: Shop):
+    line, _ = shop(lambda _: Flaws(), skus=("A1", "A2"), collection="Autumn", lock="plate")
+    made(line, "A1")
+    item = item_of(line, "A2")
+    shot = next(shots_of(line, item))
+    request = request_for(line, "A2", item, shot, views_of(line, "A2", item))
+    anchor = anchor_for(line.store, "A2", "Autumn", "counter")
+    chains = [("openai/gpt-image-2.5-flare",), ("fal/flux-1.1-pro", "openai/gpt-image-2.5-flare")]
+    first, second = (
+        SceneAttempts(line, item, shot.template, request, Route(chain, ""), anchor).first(0)
+        for chain in chains
+    )
+    assert first == second
+    assert [reference.role for reference in first.references] == ["anchor"]
+    assert as_asked(first, model_table().find("fal/flux-1.1-pro")[1]) == request
+
+
 def test_of_several_variations_the_best_is_used_and_all_are_kept(shop: Shop):
     numbers = count()
     line, double = shop(lambda _: Flaws(missing=next(numbers) == 0), "variations: 3")
@@ -221,6 +273,8 @@ def test_a_run_tells_what_a_sku_that_failed_has_cost(shop: Shop):
     assert step.outcome == "failed"
     assert run.cost_usd == pytest.approx(float(double.billed))
     assert len(double.bill) == 2
+    told = records_to_frame([asdict(step.record)])
+    assert told["cost_usd"].to_list() == pytest.approx([float(double.billed)]), "its record says so too"
 
     later = LineRun(line.settings)
     double.plan = lambda _body, _times: None
@@ -249,3 +303,23 @@ def test_a_batch_asks_only_for_scenes_that_changed_and_for_none_without_a_cutout
 def test_of_a_plan_only_its_base_goes_into_a_batch(shop: Shop):
     line, _ = shop(lambda _: Flaws(), f"variations: 3\n    {PLAN}")
     assert batch_scenes(line, ["A1"]).sent == 1
+
+
+def test_one_definition_asks_a_model_for_each_of_its_ratios(shop: Shop):
+    line, _ = shop(lambda _: Flaws())
+    text = TEMPLATE.replace("size: 832x832", 'aspects: ["1:1", "4:5", "16:9", "9:16"]') % ("plate", "")
+    Store(line.settings.inventory).write("scenes.yaml", text.encode())
+    line = Line(line.settings)
+    line.publish_house()
+    item = item_of(line, "A1")
+    views = views_of(line, "A1", item)
+    asked = [request_for(line, "A1", item, shot, views) for shot in shots_of(line, item)]
+    assert [one.scene for one in asked] == ["counter", "counter-4x5", "counter-16x9", "counter-9x16"]
+    ratios = [one.width / one.height for one in asked]
+    assert ratios == pytest.approx([1, 4 / 5, 16 / 9, 9 / 16], rel=0.01)
+    model = model_table().find("openai/gpt-image-2.5-flare")[1]
+    sizes = [legal_size(model, one.width, one.height) for one in asked]
+    assert [size.width / size.height for size in sizes] == pytest.approx(ratios, rel=0.02), (
+        "nothing is cropped away"
+    )
+    assert len({one.prompt for one in asked}) == 1

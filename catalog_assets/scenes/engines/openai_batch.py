@@ -111,10 +111,10 @@ class OpenAIBatches:
                 running.add(str(job["batch_tag"]))
                 waiting += 1
             except EngineError as error:
-                self.purchases.settle_failure(request, candidate, error, Money(quote.usd * DISCOUNT))
+                self.purchases.papers.settle_failure(request, candidate, error, Money(quote.usd * DISCOUNT))
                 failed[f"{request.sku}/{request.scene}"] = str(error)
             else:
-                self.purchases.store_reply(request, candidate, reply)
+                self.purchases.papers.store_reply(request, candidate, reply)
                 drawn += 1
         return Collected(drawn, waiting, failed)
 
@@ -146,7 +146,7 @@ class OpenAIBatches:
             # A lost reply may mean a batch that runs; collecting finds it by its tag.
             if translated.kind != "unknown_outcome":
                 for ready in group:
-                    self.purchases.settle_failure(ready.request, ready.candidate, translated, Money())
+                    self.purchases.papers.settle_failure(ready.request, ready.candidate, translated, Money())
                 raise translated from None
         return tag
 
