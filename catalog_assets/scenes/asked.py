@@ -30,11 +30,6 @@ def as_asked(request: SceneRequest, model: ModelSpec) -> SceneRequest:
     return request
 
 
-def takes_anchor(request: SceneRequest, model: ModelSpec) -> bool:
-    """Whether the anchor of a request is shown to this model."""
-    return any(one.role == "anchor" for one in as_asked(request, model).references)
-
-
 def _has_canvas(request: SceneRequest) -> bool:
     return request.lock == "inpaint" and bool(request.references) and request.references[0].role == "canvas"
 

@@ -22,7 +22,6 @@ from catalog_assets.imaging.resample import reproject
 from catalog_assets.ocr import tesseract_reader
 from catalog_assets.qc.check import Expectation, Picture, check_picture
 from catalog_assets.qc.findings import Finding
-from catalog_assets.scenes.asked import takes_anchor
 from catalog_assets.scenes.contract import (
     EngineError,
     Money,
@@ -35,7 +34,7 @@ from catalog_assets.scenes.drawn import DrawnScene
 from catalog_assets.scenes.lock.canvas import Canvas, make_canvas, placement_of
 from catalog_assets.scenes.lock.find import LockLimits
 from catalog_assets.scenes.lock.relock import relock
-from catalog_assets.scenes.loop import Judged, Round
+from catalog_assets.scenes.loop import Closed, Judged, Round
 from catalog_assets.scenes.models import model_table
 from catalog_assets.scenes.paid import StillRunningError
 from catalog_assets.scenes.placing import place_product
@@ -190,12 +189,14 @@ class SceneAttempts:
         model = model_table().find(engine)[1]
         return model.edits and not model.needs_mask and model.references >= 1 + (self.base.lock != "plate")
 
-    def shown(self, drawn: DrawnScene) -> str | None:
-        """The SKU whose picture a model was shown as the collection's anchor, None where it was not."""
-        if self.anchor is None or drawn.outcome == "free" or drawn.engine == STUDIO:
+    def shown(self, closed: Closed) -> str | None:
+        """The SKU whose picture a model was shown as the collection's anchor in any round, by what was sent."""
+        if self.anchor is None:
             return None
-        model = model_table().find(drawn.engine)[1]
-        return self.anchor.sku if takes_anchor(self.first(0), model) else None
+        asked = {one.drawn.candidate for one in closed.rounds}
+        known = self.line.drawer.purchases.candidates.all(self.base.sku, self.base.scene)
+        roles = [role for one in known if one.n in asked for role, _ in one.request.get("references", ())]
+        return self.anchor.sku if "anchor" in roles else None
 
     # ---- the canvas ------------------------------------------------------------------------------
 

@@ -255,7 +255,7 @@ class ScenesStage(Stage):
             "certificate": certificate,
             "rounds": closed.to_json(),
             "ended": closed.ended,
-            "anchor": attempts.shown(drawn),
+            "anchor": attempts.shown(closed),
             "stopgap": is_stopgap(closed, chosen),
         }
         made.again |= bool(story["stopgap"]) and may_be_asked(line, chosen.chain[0])
