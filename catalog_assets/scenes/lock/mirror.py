@@ -198,7 +198,8 @@ class _Scene:
         rows = np.arange(self.ground.shape[0], dtype=np.float32)[:, None]
         columns = np.broadcast_to(np.arange(self.ground.shape[1], dtype=np.float32), self.known.shape)
         source = np.ascontiguousarray(2 * edge - 1 - rows, np.float32)
-        image = cv2.remap(product, np.ascontiguousarray(columns), source, cv2.INTER_LINEAR)
+        turned = cv2.remap(product, np.ascontiguousarray(columns), source, cv2.INTER_LINEAR)
+        image = np.asarray(turned, np.float32)
         image[rows[:, 0] < self.foot - ROUND * self.tall] = 0
         image *= (rows >= edge)[..., None]
         return _Turned(image, source, np.maximum(rows - edge, 0))
@@ -229,7 +230,8 @@ class _Scene:
         rows = np.clip(source[:, :1], 0, None)
         columns = np.zeros_like(rows)
         tones = _smooth(self.ground, self.known).mean(axis=1, keepdims=True)
-        return cv2.remap(tones, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        turned = cv2.remap(tones, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(turned, np.float32)
 
 
 def _faded(away: Floats, over: float) -> Floats:
