@@ -110,7 +110,7 @@ def swap_reflection(
         tall,
     )
     gloss = scene.smaller(LOOKED_AT).best_way()
-    if gloss.strength < LEAST or gloss.likeness < SURE:
+    if not LEAST <= gloss.strength <= 1 or gloss.likeness < SURE:
         return changed, gloss
     given = scene.mirrored(gloss, own[part]) - scene.mirrored(gloss, scene.model)
     fresh = scene.ground + gloss.strength * given
