@@ -117,7 +117,7 @@ def _offer_anchors(line: Line, sku: str, item: Item) -> None:
         where = (line.store, item.collection, facts["template"])
         if facts["proved"] or facts["engine"] == STUDIO or not item.collection or read_anchor(*where):
             continue
-        set_anchor(*where, sku, read_rgb(line, facts["file"]))
+        set_anchor(*where, sku, read_rgb(line, facts["file"], facts["image_sha256"]))
 
 
 def _facts(image: ListingImage) -> dict[str, Any]:
