@@ -191,8 +191,8 @@ class ScenesStage(Stage):
         proved = bool(made.metadata["scenes"][shot.name]["proved"])
         best = closed.best
         if proved and paid and best.judged.accepted and best.drawn.outcome != "free":
-            rgb = best.judged.image.rgb
-            set_anchor(line.store, item.collection, shot.template.name, sku, rgb)
+            assert best.judged.image is not None
+            set_anchor(line.store, item.collection, shot.template.name, sku, best.judged.image.rgb)
 
     def _store(
         self,

@@ -45,7 +45,7 @@ def drawn_area(cut: Cut, affines: list[Matrix], width: int, height: int, reach: 
     thin = ((area > 12) & (area <= FRINGE)).astype(np.uint8)
     # Clear glass is thin over a wide field, hair is not: what a disc does not fit into stays the model's.
     size = max(3, round(HAIR * float(np.hypot(*np.ptp(np.nonzero(area > 12), axis=1))))) if thin.any() else 1
-    glass = cv2.morphologyEx(thin, cv2.MORPH_OPEN, _disc(size))
+    glass = np.asarray(cv2.morphologyEx(thin, cv2.MORPH_OPEN, _disc(size)), np.uint8)
     return cv2.dilate(solid | glass, _disc(reach)) > 0
 
 

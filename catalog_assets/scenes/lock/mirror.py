@@ -116,7 +116,7 @@ def swap_reflection(
     fresh = scene.ground + gloss.strength * given
     where = np.abs(given).max(axis=2) * gloss.strength > 0.0005
     where[: round(scene.foot - ROUND * tall)] = False
-    cleaned[part][where] = develop(np.clip(fresh, 0, 1))[where].astype(np.float32)
+    cleaned[part][where] = develop(np.clip(fresh, 0, 1).astype(np.float32))[where].astype(np.float32)
     changed[part] = where
     return changed, gloss
 
@@ -166,7 +166,7 @@ class _Scene:
         open_ = self.known & (self.model[..., 3] < 0.01)
         open_[: self.foot - round(ROUND * self.tall)] = False
         tone = _smooth(self.ground, open_) + DARK
-        seen = _structure(_ratios(np.log(self.ground + DARK)), open_)
+        seen = _structure(_ratios(np.log(self.ground + DARK).astype(np.float32)), open_)
         for along in (False, True):
             turned = self.turned(self.model, along)
             for wall, blur in ways_of((False, True), BLURS):
@@ -247,7 +247,7 @@ def _smooth(values: Floats, known: NDArray[np.bool_]) -> Floats:
 def _ratios(logs: Floats) -> Floats:
     """Lightness and two colour ratios of logarithms of linear RGB, or of small changes of them."""
     red, green, blue = cv2.split(logs)
-    return np.dstack([(red + green + blue) / 3, red - green, blue - green])
+    return np.asarray(np.dstack([(red + green + blue) / 3, red - green, blue - green]), np.float32)
 
 
 def _structure(values: Floats, known: NDArray[np.bool_]) -> Floats:
