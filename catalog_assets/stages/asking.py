@@ -62,3 +62,10 @@ def _sent_along(request: SceneRequest) -> tuple[int, ...] | None:
         return None
     height, width = request.views[0].rgba.shape[:2]
     return request.width * request.height, height * width
+
+
+def spent_on(line: Line, sku: str) -> float:
+    """What this run's attempts at a SKU's pictures have cost, in dollars."""
+    if "drawer" not in line.__dict__:  # nobody was asked
+        return 0.0
+    return float(line.drawer.purchases.budget.spent(sku).usd)

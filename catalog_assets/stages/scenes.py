@@ -24,7 +24,7 @@ from catalog_assets.scenes.routing import STUDIO, most_in_flight, own_name
 from catalog_assets.scenes.steps import Step
 from catalog_assets.scenes.templates import SceneTemplate, picture_names
 from catalog_assets.stages.anchors import anchor_for, set_anchor
-from catalog_assets.stages.asking import engine_name, is_stopgap, may_be_asked, route_of
+from catalog_assets.stages.asking import engine_name, is_stopgap, may_be_asked, route_of, spent_on
 from catalog_assets.stages.attempts import SceneAttempts, run_plan
 from catalog_assets.stages.cutout import cutout_views, item_of, marks_of
 from catalog_assets.stages.drafting import draft_and_finish
@@ -266,13 +266,6 @@ class ScenesStage(Stage):
         )
         made.metadata["scenes"][shot.name] = _summary(story)
         made.metadata["spent_usd"] += spent
-
-
-def spent_on(line: Line, sku: str) -> float:
-    """What this run's attempts at a SKU's pictures have cost, in dollars."""
-    if "drawer" not in line.__dict__:  # nobody was asked
-        return 0.0
-    return float(line.drawer.purchases.budget.spent(sku).usd)
 
 
 def _closed(line: Line, attempts: SceneAttempts, paid: bool, number: int | None) -> Closed:
