@@ -178,7 +178,7 @@ class _Scene:
                     if inside.sum() < 60 or beside.sum() < 60:
                         continue
                     noise = np.maximum(seen[beside].std(axis=0), QUIET)
-                    expected = _structure(_ratios(wanted), open_)[inside] / noise
+                    expected = _structure(_ratios(np.asarray(wanted, np.float32)), open_)[inside] / noise
                     there = seen[inside] / noise
                     energy = float((expected * expected).sum())
                     spread = float(np.sqrt(energy * float((there * there).sum())))
