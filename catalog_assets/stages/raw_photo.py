@@ -21,8 +21,11 @@ from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
 from catalog_assets.storage.store import sha256
 
-LOOK_SIDE = 320
-"""The network's own resolution; the coarse alpha is kept at that size for the cutout to start from."""
+LOOK_SIDE = 640
+"""Long side at which the coarse alpha is kept for the cutout to start from: twice what the network sees.
+
+The network answers in a square; at its own 320 pixels along the longer side, the shorter one would lose detail.
+"""
 
 
 class RawPhotoStage(Stage):
