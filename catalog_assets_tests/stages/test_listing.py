@@ -11,10 +11,12 @@ import pytest
 
 from catalog_assets.channels.provenance import embed
 from catalog_assets.imaging.encode import encode_jpeg, encode_png
+from catalog_assets.review.approvals import pictures_print
 from catalog_assets.settings import Settings
 from catalog_assets.stages import listing
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import perform
+from catalog_assets.stages.subjects import picture_hashes
 from catalog_assets.storage.manifest import Record
 from catalog_assets.storage.store import Store, sha256
 
@@ -40,7 +42,15 @@ def line_with(folder: Path, side: int) -> Line:
     shot = embed(encode_jpeg(box, quality=93), mark["digital_source_type"])
     put(line, "packshot", "packshot/A/hero.jpg", shot, "views", "hero", **made, **mark)
     scene = encode_jpeg(np.full((1600, 1600, 3), 120, np.uint8))
-    facts = {**made, "view": "hero", "image_sha256": sha256(scene), "digital_source_type": "composite"}
+    facts = {
+        **made,
+        "view": "hero",
+        "image_sha256": sha256(scene),
+        "digital_source_type": "composite",
+        "template": "counter",
+        "proved": True,
+        "engine": "studio",
+    }
     put(line, "scenes", "scenes/A/counter.jpg", scene, "scenes", "counter", **facts)
     report(line, "pass")
     return line
@@ -53,7 +63,9 @@ def put(line: Line, stage: str, name: str, data: bytes, table: str, key: str, **
 
 
 def report(line: Line, verdict: str) -> None:
-    data = json.dumps({"verdict": verdict, "approved": False, "reasons": ["the label is wrong"]}).encode()
+    document = {"verdict": verdict, "approved": False, "reasons": ["the label is wrong"]}
+    document["pictures_print"] = pictures_print(picture_hashes(line, "A"))
+    data = json.dumps(document).encode()
     line.store.write("qc_report/A.json", data)
     line.manifest.put(Record("A", "qc_report", "p", "done", files={"qc_report/A.json": sha256(data)}))
 

@@ -41,7 +41,8 @@ class LockLimits:
 
     ``shift``: share of the picture's longer side. ``scale``: factor either way. ``rotation_deg``,
     ``stretch_pct``: beyond these the surroundings no longer fit the photo. ``confidence``: of the
-    registration. ``covered``: share of the product something else may hide.
+    registration. ``covered``: length of the product, as a share of its
+    diagonal, that something else may hide.
     """
 
     shift: float = 0.28
@@ -49,7 +50,7 @@ class LockLimits:
     rotation_deg: float = 6.0
     stretch_pct: float = 14.0
     confidence: float = 0.5
-    covered: float = 0.03
+    covered: float = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,18 +251,20 @@ def held_against(found: Found | None, limits: LockLimits) -> list[Finding]:
     return findings
 
 
-def covered_share(cut: Cut, rgb: NDArray[np.uint8], found: Found) -> float:
-    """Share of the product that something else hides.
+def covered_length(cut: Cut, rgb: NDArray[np.uint8], found: Found) -> float:
+    """Length of what something else hides of the product, as a share of the product's diagonal.
 
     A hidden part shows foreign content *and* interrupts the outline: a part that is only coloured or printed
     anew keeps the edge to the background. Both are measured on the shared canvas; the result is the largest
-    connected foreign area that takes in a piece of outline without its edge, as a share of the product.
+    connected foreign area that takes in a piece of outline without its edge. Its length counts and not its area: a
+    leg or a ribbon is little of a product's area, and a photo pasted over what hides it is a collage all the same.
     """
     pair = AlignedPair(cut, rgb, to_corners(found.affine), side=420, margin=0.12)
     inside = pair.alpha > 0.6
-    area = float(inside.sum())
-    if area < 200:
+    if inside.sum() < 200:
         return 0.0
+    ys, xs = np.nonzero(inside)
+    diagonal = float(np.hypot(np.ptp(xs), np.ptp(ys)))
     wanted, seen = pair.predicted, pair.picture
     # A redrawn hue or light is a smooth field over the product: foreign is what lies off it.
     gap = cv2.GaussianBlur(pair.lab_picture - pair.lab_predicted, (0, 0), 2.0)
@@ -278,7 +281,8 @@ def covered_share(cut: Cut, rgb: NDArray[np.uint8], found: Found) -> float:
         outline = float((rim & part).sum())
         if outline < 12 or float((lost & part).sum()) < 0.5 * outline:
             continue
-        worst = max(worst, float(stats[number, cv2.CC_STAT_AREA]) / area)
+        width, height = stats[number, cv2.CC_STAT_WIDTH], stats[number, cv2.CC_STAT_HEIGHT]
+        worst = max(worst, float(np.hypot(width, height)) / diagonal)
     return worst
 
 

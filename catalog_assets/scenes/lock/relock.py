@@ -27,14 +27,14 @@ from catalog_assets.scenes.lock.behind import coverage, drawn_area, fill_behind
 from catalog_assets.scenes.lock.find import (
     Found,
     LockLimits,
-    covered_share,
+    covered_length,
     find_product,
     held_against,
     second_product,
 )
 from catalog_assets.scenes.lock.mirror import swap_reflection
 
-LOCK_VERSION = "2"
+LOCK_VERSION = "3"
 
 SECOND = 0.62
 """Confidence from which a second likeness counts as a second product."""
@@ -96,7 +96,7 @@ def relock(
     findings = held_against(found, limits)
     if found is None or not all(f.passed for f in findings):
         return Relocked(None, None, findings, notes=_notes(found))
-    hidden = covered_share(cut, drawn, found)
+    hidden = covered_length(cut, drawn, found)
     findings.append(_covered(hidden, limits.covered))
     height, width = drawn.shape[:2]
     placed = reproject(rgba, found.transform, width, height)
@@ -239,12 +239,12 @@ def _notes(found: Found | None) -> dict[str, Any]:
     }
 
 
-def _covered(share: float, limit: float) -> Finding:
-    good = share <= limit
+def _covered(length: float, limit: float) -> Finding:
+    good = length <= limit
     return Finding(
-        "silhouette", good, "block", round(share, 4), limit, "of the product hidden",
+        "silhouette", good, "block", round(length, 4), limit, "of the product's diagonal hidden",
         "Nothing stands before the product." if good
-        else f"Something the model drew hides {share:.0%} of the product.",
+        else f"Something the model drew hides a part of the product, {length:.0%} of its diagonal long.",
         "" if good else "Ask for a free view of the product, or draw again.",
     )  # fmt: skip
 
