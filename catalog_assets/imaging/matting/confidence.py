@@ -27,7 +27,7 @@ from catalog_assets.imaging.matting.looks import sides_touched
 
 EDGE_HALF_FOUND = 0.08
 INSEPARABLE_OUTLINE = 0.30
-WEIGHTS = {"half_found": 2.0, "unsettled": 3.0, "disputed": 0.35, "inseparable": 0.8, "left_out": 1.5}
+WEIGHTS = {"half_found": 2.0, "unsettled": 3.5, "disputed": 0.35, "inseparable": 0.8, "left_out": 1.5}
 SUSPICIONS = {
     "shadow": (0.025, 0.04),
     "split": (0.15, 0.25),
