@@ -19,7 +19,7 @@ from catalog_assets.imaging.resample import Placed, alpha_box, place
 from catalog_assets.imaging.shadow import CONTACT, Light, ground_light
 from catalog_assets.imaging.solid import lying_solid, standing_solid
 
-PACKSHOT_VERSION = "6"
+PACKSHOT_VERSION = "7"
 
 LIGHTS = (
     Light(azimuth_deg=-60, elevation_deg=66, radius_deg=16, share=0.34),

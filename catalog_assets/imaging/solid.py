@@ -20,6 +20,8 @@ from catalog_assets.imaging.shadow import Slab, Solid
 
 SLABS = 112
 COLUMNS = 150
+LEG_COLUMNS = 0.4
+"""A foot narrower than this share of the product may be a leg; a wider one is a band or a base."""
 
 
 def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view_elevation: float) -> Solid:
@@ -77,7 +79,7 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
         z_cells = (centre_row - row) / px_per_slab
         for a, b in _runs(small[j] > 0.06):
             offset, lift, shift = 0.0, 0.0, aside
-            if len(contact.feet) > 1 and (b - a) < 0.4 * columns:
+            if len(contact.feet) > 1 and (b - a) < LEG_COLUMNS * columns:
                 foot = _foot_below(contact.feet, product.x0 + (a + b) / 2 * w / columns)
                 _, foot_row = camera.to_picture(0.0, foot.centre_mm)
                 lift = (foot_row - centre_row) / px_per_slab
@@ -115,7 +117,9 @@ def standing_solid(product: Placed, camera: GroundCamera, contact: Contact, view
             shift = outwards(a, b, foot.centre_mm)
             # A leg is about as deep as it is wide, however long it is.
             thick = np.minimum(deep[a:b], 0.5 * max(1, b - a))
-            _fill_footprint(grid[0, :, a + shift : b + shift], along, front[a:b], np.inf, thick, opaque)
+            leg = (b - a) < LEG_COLUMNS * columns
+            footing = grid[0, :, a + shift : b + shift]
+            _fill_footprint(footing, along, front[a:b], np.inf, thick, opaque, leg=leg)
     if clear:
         # Under a glass the ground is seen, and lit through it from all sides.
         np.minimum(grid[:3], np.uint8(0.32 * 255), out=grid[:3])
@@ -150,10 +154,12 @@ def _fill_footprint(
     half_cells: float,
     half_depth: NDArray[np.float32],
     opacity: int,
+    *,
+    leg: bool = False,
 ) -> None:
     """Cover the ground from the visible lower edge to as far behind the middle, in place.
 
-    ``half_depth``: per column, half of how deep what stands there can be.
+    ``half_depth``: per column, half of how deep what stands there can be. ``leg``: a narrow foot of several.
 
     Between rounded cross-sections and the edge one sees there may be no gap: light would shine under the foot.
     """
@@ -163,8 +169,8 @@ def _fill_footprint(
     # A ring touches with a thin band, whatever its height further out.
     foremost = known & (front <= front[known].min() + 2)
     band = np.minimum(2 * float(np.median(half_depth[foremost])), 2 * half_depth)
-    # A foot of several is as deep as its band, also where it stands behind the middle of them all.
-    middle = np.maximum(-front, front + 1) if np.isfinite(half_cells) else front + band
+    # A leg is as deep as its band, also where it stands behind the middle of all feet; a ring's band curves up there.
+    middle = front + band if leg else np.maximum(-front, front + 1)
     back = np.minimum(middle, np.minimum(half_cells, front + band))
     inside = known[None, :] & (along >= front[None, :]) & (along <= back[None, :])
     np.maximum(floor, np.where(inside, np.uint8(opacity), np.uint8(0)), out=floor)

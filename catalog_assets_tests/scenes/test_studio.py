@@ -242,3 +242,18 @@ def test_a_wrong_colour_of_a_backdrop_is_bad_input():
     with pytest.raises(EngineError, match="not a colour") as caught:
         ENGINE.draw(scene_request("FH-MUG-001", "backdrop:paper", backdrop={"colour": "grue"}))
     assert caught.value.kind == "bad_input"
+
+
+def test_a_ring_stands_on_the_bottom_of_its_band_and_shows_the_ground_through_its_opening():
+    low = {"elevation_deg": {"hero": 10.0}}
+    request = scene_request("FH-RNG-008", "dark_slate", (1600, 1600), relight=False, **low)
+    image = ENGINE.draw(request)
+    product = reproject(request.views[0].rgba, image.transform, 1600, 1600)
+    top, left = product.window[0].start, product.window[1].start
+    solid = (product.alpha > 0.02).astype(np.uint8)
+    outline, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    opening = cv2.drawContours(np.zeros_like(solid), outline, -1, 1, cv2.FILLED) - solid
+    opening = cv2.erode(opening, np.ones((9, 9), np.uint8)) > 0
+    assert opening.sum() > 20_000
+    seen = image.rgb[top : top + solid.shape[0], left : left + solid.shape[1]].mean(axis=2)[opening]
+    assert np.mean(seen < 0.4 * np.median(seen)) < 0.02, "a black patch stands in the opening"

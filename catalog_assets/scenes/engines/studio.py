@@ -46,7 +46,7 @@ from catalog_assets.scenes.framing import (
 from catalog_assets.scenes.plates import Plate, angular_radius_deg, builtin_plates
 from catalog_assets.scenes.subject import Subject, preferred, subject_of, view_refused
 
-STUDIO_VERSION = "7"
+STUDIO_VERSION = "8"
 
 
 class StudioEngine:
