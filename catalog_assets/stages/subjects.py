@@ -27,7 +27,7 @@ class Subject:
     fill_at_scale: float | None = None
     template: str = ""
     proved: bool = True
-    """False where a certificate was written and had no pixel to compare."""
+    """False where its certificate had no pixel to compare, or a changed one in a picture nobody relit."""
     delta_e_max: float = 0.0
     """As the certificate states it."""
 
