@@ -20,6 +20,7 @@ from catalog_assets.imaging.compose import full_mask
 from catalog_assets.imaging.encode import encode_png
 from catalog_assets.imaging.resample import reproject
 from catalog_assets.ocr import tesseract_reader
+from catalog_assets.qc.alignment import Cut
 from catalog_assets.qc.check import Expectation, Picture, check_picture
 from catalog_assets.qc.findings import Finding
 from catalog_assets.scenes.contract import (
@@ -66,6 +67,7 @@ class SceneAttempts:
         ceiling = self.template.budget_usd
         self.ceiling = None if ceiling is None else Money(Decimal(str(ceiling)))
         self._canvas: Canvas | None = None
+        self._cuts: dict[str, Cut] = {}
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -245,6 +247,12 @@ class SceneAttempts:
     def _view(self, name: str) -> ProductView:
         return next(v for v in self.base.views if v.view == name)
 
+    def _cut(self, view: ProductView) -> Cut:
+        """The product made ready for comparing, once for all rounds."""
+        if view.view not in self._cuts:
+            self._cuts[view.view] = Cut(view.rgba)
+        return self._cuts[view.view]
+
     def _expected_view(self) -> str:
         return self.canvas().view if self.base.lock == "inpaint" else self.base.views[0].view
 
@@ -270,7 +278,7 @@ class SceneAttempts:
         locked = relock(
             image.rgb,
             canvas.transform,
-            self._view(canvas.view).rgba,
+            self._cut(self._view(canvas.view)),
             limits=LockLimits(**given),
             colour_delta_e=self.base.colour_delta_e,
             light=self.template.relight,
@@ -293,7 +301,7 @@ class SceneAttempts:
         view = self._view(image.view or self.base.views[0].view)
         report = check_picture(
             Picture(self.base.scene, image.rgb),
-            view.rgba,
+            self._cut(view),
             expect=Expectation(
                 kind="scene",
                 label_lines=self.item.label_lines,

@@ -59,7 +59,6 @@ class ListingStage(Stage):
             _sweep(line, sku, made)
             return made
         item = item_of(line, sku)
-        _offer_anchors(line, sku, item)
         listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
         sources = [_source(line, sku, subject) for subject in subjects(line, sku)]
         on = date.fromisoformat(today())
@@ -73,6 +72,8 @@ class ListingStage(Stage):
             self._store(line, sku, pack, listing, made)
         if not any(made.metadata["channels"].values()):
             made.hold("no channel can list it: " + "; ".join(made.metadata["notes"] or ["no picture fits"]))
+        else:
+            _offer_anchors(line, sku, item)
         _sweep(line, sku, made)
         return made
 

@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -116,7 +117,7 @@ class Request:
 
 
 @dataclass
-class Double:
+class Double(ABC):
     """Base of the doubles; use as a context manager.
 
     Attributes:
@@ -194,9 +195,9 @@ class Double:
 
     # ---- for subclasses --------------------------------------------------------------------------
 
+    @abstractmethod
     def answer(self, request: Request, call: Call) -> tuple[int, Any, dict[str, str]]:
         """Status, JSON body (or bytes) and headers."""
-        raise NotImplementedError
 
     def fault_of(self, request: Request, call: Call) -> FaultKind | None:
         """What this request meets; counts its coming."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from catalog_assets.scenes.budget import Ceilings
-from catalog_assets.scenes.contract import Money, Reference, SceneImage, SceneRequest
+from catalog_assets.scenes.contract import Capabilities, Money, Reference, SceneImage, SceneRequest
 from catalog_assets.scenes.drawer import Drawer
 from catalog_assets.scenes.engines import engine_for
 from catalog_assets.scenes.engines.fal import FalEngine
@@ -74,8 +74,8 @@ class FreeEngine:
 
     name = "studio"
 
-    def capabilities(self) -> Any:
-        raise NotImplementedError
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
 
     def quote(self, request: SceneRequest) -> Money:
         return Money()

@@ -14,6 +14,7 @@ from catalog_assets.imaging.encode import encode_jpeg, encode_png
 from catalog_assets.review.approvals import pictures_print
 from catalog_assets.settings import Settings
 from catalog_assets.stages import listing
+from catalog_assets.stages.anchors import read_anchor
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import perform
 from catalog_assets.stages.subjects import picture_hashes
@@ -23,12 +24,12 @@ from catalog_assets.storage.store import Store, sha256
 CHANNELS = ("shopify", "ebay")
 
 
-def line_with(folder: Path, side: int) -> Line:
+def line_with(folder: Path, side: int, channels: tuple[str, ...] = CHANNELS, **more: Any) -> Line:
     """A red box with a packshot of that many pixels and a large scene, passed by quality control."""
     inventory = Store(folder / "inventory")
-    inventory.write("catalog.csv", b"sku,title\nA,Box\n")
+    inventory.write("catalog.csv", b"sku,title,collection\nA,Box,Autumn\n")
     inventory.write("photos/A.jpg", encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
-    line = Line(Settings(inventory=inventory.base, store=str(folder / "store"), channels=CHANNELS, workers=1))
+    line = Line(Settings(inventory=inventory.base, store=str(folder / "store"), channels=channels, workers=1))
     line.publish_house()
     line.publish_catalogue()
     edge = side // 15
@@ -50,6 +51,7 @@ def line_with(folder: Path, side: int) -> Line:
         "template": "counter",
         "proved": True,
         "engine": "studio",
+        **more,
     }
     put(line, "scenes", "scenes/A/counter.jpg", scene, "scenes", "counter", **facts)
     report(line, "pass")
@@ -79,6 +81,15 @@ def test_a_channel_whose_main_picture_is_left_out_gets_none_of_the_sku(tmp_path:
     assert "hero:" in "; ".join(record.reasons)
     assert line.store.listing("listing/ebay") == []
     assert any(name.endswith("listing.json") for name in line.store.listing("listing/shopify"))
+
+
+@pytest.mark.parametrize(("channel", "outcome"), [("ebay", "held"), ("shopify", "done")])
+def test_a_scene_holds_its_collection_together_only_once_its_sku_is_listed(
+    tmp_path: Path, channel: str, outcome: str
+):
+    line = line_with(tmp_path, 300, (channel,), proved=False, engine="openai/gpt-image-2.5-flare")
+    assert perform(listing.ListingStage(), line, "A").outcome == outcome
+    assert (read_anchor(line.store, "Autumn", "counter") is not None) == (outcome == "done")
 
 
 class Killed(BaseException):

@@ -74,7 +74,7 @@ class Relocked:
 def relock(
     drawn: NDArray[np.uint8],
     expected: Transform,
-    rgba: NDArray[np.uint8],
+    cutout: NDArray[np.uint8] | Cut,
     *,
     limits: LockLimits | None = None,
     colour_delta_e: float = 5.0,
@@ -85,13 +85,14 @@ def relock(
     Args:
         drawn: (H, W, 3) uint8, the model's picture at the canvas's size.
         expected: where the product was on the canvas, cutout to picture pixel centres.
-        rgba: (h, w, 4) uint8 straight alpha cutout.
+        cutout: (h, w, 4) uint8 straight alpha. Whoever locks several pictures of one product hands over one
+            :class:`Cut`, and what is known of the product is kept.
         limits: how far the model may have moved it.
         colour_delta_e: ΔE2000 the scene's light may change the product by.
         light: take over the scene's low-frequency light; off leaves every pixel the photo's.
     """
     limits = limits or LockLimits()
-    cut = Cut(rgba)
+    cut = cutout if isinstance(cutout, Cut) else Cut(cutout)
     found = find_product(drawn, cut, expected)
     findings = held_against(found, limits)
     if found is None or not all(f.passed for f in findings):
@@ -99,7 +100,7 @@ def relock(
     hidden = covered_length(cut, drawn, found)
     findings.append(_covered(hidden, limits.covered))
     height, width = drawn.shape[:2]
-    placed = reproject(rgba, found.transform, width, height)
+    placed = reproject(cut.rgba, found.transform, width, height)
     diagonal = float(np.hypot(*placed.alpha.shape))
     reach = max(3, round(REACH * diagonal + 2 * found.error_px))
     area = drawn_area(cut, [np.array(found.transform), found.affine], width, height, reach)
