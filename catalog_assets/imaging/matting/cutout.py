@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, suspicion
+from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, spans, suspicion
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.enough import enough
@@ -70,6 +70,9 @@ def make_cutout(
         stray, _ = holes.misfits(small, fused)
 
     fused = holes.closed(small, fuse.settle(small, fused))
+    fused, bars = spans.bridged(small, fused)
+    for bar in bars:
+        disagreement *= 1 - np.float32(bar.seen) * spans.drawn(bar, grid, 4)
     found_holes = holes.find_holes(small, fused, hints)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
     if plain:
@@ -102,6 +105,7 @@ def make_cutout(
         "looks": taken,
         "disputes": [{"share": round(d.share, 4), "evidence": round(d.evidence, 2)} for d in disputes],
         "holes": [round(h.share, 4) for h in found_holes],
+        "bars": [bar.seen for bar in bars],
         "scores": judged.scores,
     }
     if clear:

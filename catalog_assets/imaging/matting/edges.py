@@ -42,6 +42,10 @@ _TRUST = 6.0
 """Fisher separation at which the photo's own evidence weighs as much as the network's edge."""
 SPREAD_BACK, SPREAD_FRONT = 1.0, 1.5
 """Standard deviations around the background's and the product's mean that count as all background, all product."""
+THIN = 5
+"""Width, in grid pixels, below which a part has no inside to take its colour from."""
+_PURE = 2.0
+"""Weight of a thin part's purest pixels; those of an inside count 1."""
 STEEPEST = 4.0
 """The ramp between them is never made steeper than this, or noise would decide."""
 _MEDIAN = 5
@@ -72,8 +76,8 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     there, here = (alpha > 0.9).astype(np.float32), (alpha < 0.1).astype(np.float32)
     # The pixels next to the edge are mixtures; they count a little, for parts too thin to have others.
-    front = _gaussians(colour, cv2.erode(there, disc) + 0.05 * there)
     back = _gaussians(colour, cv2.erode(here, disc) + 0.05 * here)
+    front = _gaussians(colour, cv2.erode(there, disc) + 0.05 * there + _purest(colour, alpha, back[0]))
     difference = front[0] - back[0]
     direction = _solve(front[1] + back[1], difference)
     separation = np.sum(direction * difference, axis=-1)
@@ -84,6 +88,22 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     ramp = np.maximum(high - low, np.float32(1 / STEEPEST))
     low = (low + high - ramp) / 2
     return Linear(slope / ramp[..., None], (offset - low) / ramp, separation)
+
+
+def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
+    """Weights of the pixels of thin parts: the more, the less of the ground is mixed into them.
+
+    A string is all edge: its colour is not to be had from its inside, and the mean of its pixels is half ground.
+    Those that lie furthest from the ground's colour around are the least mixed.
+    """
+    product = (alpha > 0.5).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
+    thin = (product > 0) & (cv2.morphologyEx(product, cv2.MORPH_OPEN, disc) == 0)
+    if not thin.any():
+        return np.zeros_like(alpha)
+    away = np.linalg.norm(colour - ground, axis=-1) * product
+    most = cv2.dilate(away, np.ones((7, 7), np.uint8))
+    return np.float32(_PURE) * thin * np.square(away / np.maximum(most, np.float32(1e-3)), dtype=np.float32)
 
 
 def trust_of(model: Linear) -> Field:

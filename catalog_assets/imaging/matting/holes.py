@@ -26,16 +26,22 @@ from catalog_assets.imaging.matting.looks import NETWORK_SIDE
 LARGE = 0.03
 """Share of the product from which a region holds enough pixels to judge its texture."""
 SMALLEST = 0.0015
+SIBLING = 0.0004
+"""Smallest gap carved beside a larger one."""
+SHADE = 5.0
+"""Lab distance from the background's shading up to which a colour is the background's."""
 FALSE_HOLE = 0.02
 """Share of the product up to which a hole of the network's own is asked whether it shows the background."""
 NOT_BACKGROUND = 8.0
 """Lab distance, beyond what the background itself varies, from which a colour is not the background's."""
+ONE_SURFACE = 15.0
+"""Lab distance from its own shading, for nine tenths of it, up to which the background is one surface."""
 _ROUNDS = 4
 THIN = 3.0
 """Half-width in network pixels under which a part is thin."""
 _OPEN_STRUCTURE = re.compile(
     r"jewel|schmuck|bijou|necklace|pendant|earring|\bring|bracelet|chain|stool|chair|bench|rack|basket|trellis"
-    r"|wire|mesh|rattan|wicker|bicycle|bike|scissor|glasses|sunglasses|frame",
+    r"|furniture|chaise|stuhl|hocker|möbel|meuble|wire|mesh|rattan|wicker|bicycle|bike|scissor|glasses|sunglasses|frame",
     re.IGNORECASE,
 )
 
@@ -57,10 +63,13 @@ class _Ground:
         self._expected = _shading(self._lab, background)
         self._detail = self._lab[..., 0] - cv2.GaussianBlur(self._lab[..., 0], (0, 0), 2)
         self._grain = float(self._detail[background].std())
+        away = np.linalg.norm((self._lab - self._expected)[background], axis=-1)
+        self.one_surface = float(np.percentile(away, 90)) <= ONE_SURFACE
+        """Whether the background's shading can be predicted at all: that of a furnished room cannot."""
 
-    def has_shade(self, region: NDArray[np.bool_]) -> bool:
-        """Whether the region's mean colour is the one the background's shading predicts there."""
-        return float(np.linalg.norm((self._lab[region] - self._expected[region]).mean(axis=0))) <= 5.0
+    def offset(self, region: NDArray[np.bool_]) -> float:
+        """How far, in Lab, the region's mean colour is from what the background's shading predicts there."""
+        return float(np.linalg.norm((self._lab[region] - self._expected[region]).mean(axis=0)))
 
     def has_texture(self, region: NDArray[np.bool_]) -> bool:
         """Whether the region has the background's grain, where the background has any."""
@@ -86,7 +95,7 @@ def opening_shown(rgb: NDArray[np.uint8], alpha: Field, region: NDArray[np.bool_
     if np.isin(labels[region], at_border[at_border > 0]).mean() > 0.05:
         return False
     ground = _Ground(rgb, surroundings)
-    return ground.has_shade(region) and ground.has_texture(region)
+    return ground.offset(region) <= SHADE and ground.has_texture(region)
 
 
 def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list[Hole]:
@@ -107,30 +116,34 @@ def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list
     count, labels, stats, _ = cv2.connectedComponentsWithStats(candidates)
     shares = stats[:, cv2.CC_STAT_AREA] / size
     open_structure = bool(_OPEN_STRUCTURE.search(f"{hints.category} {hints.material}"))
-    wanted = [i for i in range(1, count) if shares[i] >= (SMALLEST if open_structure else LARGE)]
+    wanted = [i for i in range(1, count) if shares[i] >= (SIBLING if open_structure else LARGE)]
     if not wanted:
         return []
     ground = _Ground(rgb, background)
-    outside = ~product
     holes: list[Hole] = []
+    lesser: list[Hole] = []
     for i in wanted:
         region = labels == i
         ring = (cv2.dilate(region.astype(np.uint8), _disc(9)) > 0) & ~region
-        inner_ring = ring & ~outside
-        if not inner_ring.any() or np.count_nonzero(ring & outside) > 0.05 * np.count_nonzero(ring):
+        inner_ring = ring & product
+        if not inner_ring.any() or np.count_nonzero(ring & ~product) > 0.05 * np.count_nonzero(ring):
             continue
-        likeness = float(evidence[region].mean())
-        if likeness > -2.0 or float(evidence[inner_ring].mean()) < 1.0:
+        likeness, around = float(evidence[region].mean()), float(evidence[inner_ring].mean())
+        if likeness > -2.0 or around < 1.0:
             continue
-        if not ground.has_shade(region):
-            continue
+        hole, offset = Hole(region, float(shares[i]), likeness), ground.offset(region)
         if shares[i] >= LARGE:
-            if not ground.has_texture(region):
-                continue
-        elif likeness > -3.2:
-            continue
-        holes.append(Hole(region, float(shares[i]), likeness))
-    return holes
+            if offset <= SHADE and ground.has_texture(region):
+                holes.append(hole)
+        elif shares[i] >= SMALLEST and (
+            (likeness <= -3.2 and offset <= SHADE)
+            or (likeness <= -3.5 and around >= 1.5 and not ground.one_surface)
+        ):
+            holes.append(hole)
+        elif likeness <= -2.2 and offset <= 1.5 * SHADE:
+            lesser.append(hole)
+    # One small gap shows the ground beyond doubt, so the structure is open: its like need less.
+    return holes + (lesser if any(hole.share < LARGE for hole in holes) else [])
 
 
 def closed(rgb: NDArray[np.uint8], alpha: Field) -> Field:
