@@ -42,7 +42,7 @@ _TRUST = 6.0
 """Fisher separation at which the photo's own evidence weighs as much as the network's edge."""
 SPREAD_BACK, SPREAD_FRONT = 1.0, 1.5
 """Standard deviations around the background's and the product's mean that count as all background, all product."""
-THIN = 5
+THIN = 9
 """Width, in grid pixels, below which a part has no inside to take its colour from."""
 _PURE = 2.0
 """Weight of a thin part's purest pixels; those of an inside count 1."""
