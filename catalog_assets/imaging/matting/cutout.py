@@ -150,14 +150,16 @@ def _finished(
 
 
 def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
-    """Without crumbs, and with no more separate pieces than the catalogue says belong to the product."""
+    """Without crumbs and pieces the network is nowhere sure of (the edge of a table beside a shoe), and with no more
+    separate pieces than the catalogue says belong to the product."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.3).astype(np.uint8))
     if count <= 2:
         return alpha
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     areas[0] = 0.0
     order = np.argsort(-areas, kind="stable")
-    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum()]
+    sure = set(np.unique(labels[alpha > fuse.SURE]).tolist())
+    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum() and (i in sure or not sure)]
     if hints.items is not None:
         kept = kept[: hints.items]
     keep = np.isin(labels, kept) | (labels == 0)
