@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, spans, suspicion
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
 from catalog_assets.imaging.matting.edges import Field
-from catalog_assets.imaging.matting.enough import enough
+from catalog_assets.imaging.matting.enough import Plain, enough
 from catalog_assets.imaging.matting.foreground import true_colours
 
 LEFT_OUT = 0.04
 """Product colours outside the product, as a share of it, from which a further look is taken."""
 LIKE_BACKGROUND = 0.05
 """Background colours inside the product, likewise, where only one look has been taken."""
+STREAK = 4.0
+"""Half-width of a streak in grid pixels."""
 CRUMB = 0.002
 """Separate pieces smaller than this share of the product are not the product."""
 
@@ -57,9 +59,10 @@ def make_cutout(
     if second is not None and second.kind == "extended":
         # It sees surroundings but less detail; the whole photo's answer stands wherever it is sure.
         coarse, fine = fine, np.where(np.abs(coarse - 0.5) > 0.4, coarse, fine)
-    fused, disputes = fuse.fuse(small, coarse, fine)
+    fused, disputes = (coarse.copy(), []) if second is None else fuse.fuse(small, coarse, fine)
     disagreement = confidence.unsettled(coarse, fine, disputes)
-    stray, alike = holes.misfits(small, fused)
+    evidence = plain.evidence if plain else holes.evidence_of(small, fused)
+    stray, alike = holes.misfits(fused, evidence)
     if "extended" not in taken and (stray > LEFT_OUT or (second is None and alike > LIKE_BACKGROUND)):
         # The colours say that something is missing, or that something is too much: ask once more.
         third = looks.extended_look(rgb, predict, side).on(box, grid)
@@ -67,16 +70,20 @@ def make_cutout(
         fused, more = fuse.fuse(small, third, fused)
         disputes += more
         disagreement = np.maximum(disagreement, confidence.unsettled(third, fused, more))
-        stray, _ = holes.misfits(small, fused)
+        evidence = holes.evidence_of(small, fused)
+        stray, _ = holes.misfits(fused, evidence)
 
+    judged_by = fused
     fused = holes.closed(small, fuse.settle(small, fused))
     fused, bars = spans.bridged(small, fused)
     for bar in bars:
         disagreement *= 1 - np.float32(bar.seen) * spans.drawn(bar, grid, 4)
-    found_holes = holes.find_holes(small, fused, hints)
+    if not np.array_equal(fused, judged_by):
+        evidence = holes.evidence_of(small, fused)
+    found_holes = holes.find_holes(small, fused, hints, evidence)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
     if plain:
-        fused = edges.sharpened(small, fused, plain, _pixel(whole, box, grid, side))
+        fused = edges.sharpened(small, fused, plain.model, _pixel(whole, box, grid, side))
     model = edges.linear_model(small, fused)
     solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
@@ -150,24 +157,28 @@ def _finished(
 
 
 def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
-    """Without crumbs and pieces the network is nowhere sure of (the edge of a table beside a shoe), and with no more
-    separate pieces than the catalogue says belong to the product."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.3).astype(np.uint8))
+    """Without crumbs and streaks, and with no more separate pieces than the catalogue says belong to the product.
+
+    A streak is a thin separate piece that the network is nowhere sure of: the edge of a table beside a shoe.
+    """
+    found = (alpha > 0.3).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found)
     if count <= 2:
         return alpha
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     areas[0] = 0.0
     order = np.argsort(-areas, kind="stable")
-    sure = set(np.unique(labels[alpha > fuse.SURE]).tolist())
-    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum() and (i in sure or not sure)]
+    depth = cv2.distanceTransform(found, cv2.DIST_L2, 5)
+    told = set(np.unique(labels[(alpha > fuse.SURE) | (depth > STREAK)]).tolist())
+    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum() and (i in told or len(told) < 2)]
     if hints.items is not None:
         kept = kept[: hints.items]
     keep = np.isin(labels, kept) | (labels == 0)
     return np.where(keep, alpha, np.float32(0.0))
 
 
-def _plain(rgb: NDArray[np.uint8], whole: looks.Look, side: int) -> edges.Linear | None:
-    """The first look's own edge model where a crop would be looked at and would tell nothing new."""
+def _plain(rgb: NDArray[np.uint8], whole: looks.Look, side: int) -> Plain | None:
+    """What the first look tells where a crop would be looked at and would tell nothing new."""
     height, width = rgb.shape[:2]
     crop = looks.crop_for(whole, width, height)
     if crop is None or looks.hardly_found(whole, width, height):

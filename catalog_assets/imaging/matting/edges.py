@@ -44,6 +44,8 @@ SPREAD_BACK, SPREAD_FRONT = 1.0, 1.5
 """Standard deviations around the background's and the product's mean that count as all background, all product."""
 THIN = 9
 """Width, in grid pixels, below which a part has no inside to take its colour from."""
+LONG = 0.06
+"""Length of a thin part as a share of the grid's longer side."""
 _PURE = 2.0
 """Weight of a thin part's purest pixels; those of an inside count 1."""
 STEEPEST = 4.0
@@ -98,9 +100,14 @@ def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
     """
     product = (alpha > 0.5).astype(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
-    thin = (product > 0) & (cv2.morphologyEx(product, cv2.MORPH_OPEN, disc) == 0)
-    if not thin.any():
+    thin = product & (cv2.morphologyEx(product, cv2.MORPH_OPEN, disc) == 0)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(thin.astype(np.uint8))
+    extent = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    # Corners and frayed edges are thin too, but not long.
+    long = [i for i in range(1, count) if extent[i] >= LONG * max(alpha.shape)]
+    if not long:
         return np.zeros_like(alpha)
+    thin = np.isin(labels, long)
     away = np.linalg.norm(colour - ground, axis=-1) * product
     most = cv2.dilate(away, np.ones((7, 7), np.uint8))
     return np.float32(_PURE) * thin * np.square(away / np.maximum(most, np.float32(1e-3)), dtype=np.float32)

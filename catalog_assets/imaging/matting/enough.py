@@ -14,6 +14,8 @@ Limits are set on the labelled photos so that no group loses by it, see ``benchm
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +36,16 @@ INSEPARABLE = 0.2
 """Share of the outline along which the two sides may have the same colours."""
 
 
-def enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> edges.Linear | None:
-    """The model the edge can be solved with, where a closer look would change nothing that it does not settle.
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """What is known of a product that one look is enough for: its edge's model, and the evidence of its colours."""
+
+    model: edges.Linear
+    evidence: Field | None
+
+
+def enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> Plain | None:
+    """What the edge can be solved with, where a closer look would change nothing that it does not settle.
 
     Args:
         rgb: (h, w, 3) uint8 sRGB, the subject with a margin, on the look grid.
@@ -43,7 +53,7 @@ def enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> edges.Linear |
         pixel: size of a network pixel of the first look, in grid pixels.
 
     Returns:
-        The local discriminant of ``alpha``; None when a second look is worth its price.
+        The local discriminant of ``alpha`` and more; None when a second look is worth its price.
     """
     product = (alpha > 0.5).astype(np.uint8)
     size = int(np.count_nonzero(product))
@@ -58,8 +68,10 @@ def enough(rgb: NDArray[np.uint8], alpha: Field, pixel: float) -> edges.Linear |
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
     if np.count_nonzero(cv2.morphologyEx(half, cv2.MORPH_OPEN, disc)) > PATCHES * size:
         return None
-    outside, inside = holes.misfits(rgb, alpha)
+    evidence = holes.evidence_of(rgb, alpha)
+    outside, inside = holes.misfits(alpha, evidence)
     if outside > PRODUCT_OUTSIDE or inside > BACKGROUND_INSIDE:
         return None
     model = edges.linear_model(rgb, alpha)
-    return model if float(np.mean(edges.trust_of(model)[outline] < 0.5)) <= INSEPARABLE else None
+    separable = float(np.mean(edges.trust_of(model)[outline] < 0.5)) <= INSEPARABLE
+    return Plain(model, evidence) if separable else None

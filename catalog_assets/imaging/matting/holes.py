@@ -86,7 +86,7 @@ def opening_shown(rgb: NDArray[np.uint8], alpha: Field, region: NDArray[np.bool_
         alpha: (h, w) in [0, 1], with the region outside of the product.
         region: (h, w) bool.
     """
-    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
+    background = _background(alpha)
     surroundings = background & ~region
     if float(alpha[region].mean()) > 0.1 or np.count_nonzero(surroundings) < 400:
         return False
@@ -98,20 +98,22 @@ def opening_shown(rgb: NDArray[np.uint8], alpha: Field, region: NDArray[np.bool_
     return ground.offset(region) <= SHADE and ground.has_texture(region)
 
 
-def find_holes(rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints) -> list[Hole]:
+def find_holes(
+    rgb: NDArray[np.uint8], alpha: Field, hints: CutoutHints, evidence: Field | None
+) -> list[Hole]:
     """Regions inside the product that show the background.
 
     Args:
         rgb: (h, w, 3) uint8 on the look grid.
         alpha: (h, w) in [0, 1], the fused look.
         hints: category and material say whether the product is an open structure.
+        evidence: see ``evidence_of``.
     """
+    if evidence is None:
+        return []
     product = alpha > 0.5
     size = int(np.count_nonzero(product))
-    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
-    if size < 400 or np.count_nonzero(background) < 400:
-        return []
-    evidence = _evidence(rgb, alpha > 0.9, background)
+    background = _background(alpha)
     candidates = cv2.morphologyEx((product & (evidence < -0.7)).astype(np.uint8), cv2.MORPH_OPEN, _disc(5))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(candidates)
     shares = stats[:, cv2.CC_STAT_AREA] / size
@@ -153,7 +155,7 @@ def closed(rgb: NDArray[np.uint8], alpha: Field) -> Field:
     as far as that predicts the background itself.
     """
     product = alpha > 0.5
-    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
+    background = _background(alpha)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~product).astype(np.uint8), connectivity=4)
     size = int(np.count_nonzero(product))
     if count <= 2 or np.count_nonzero(background) < 400:
@@ -178,14 +180,25 @@ def closed(rgb: NDArray[np.uint8], alpha: Field) -> Field:
     return out
 
 
-def misfits(rgb: NDArray[np.uint8], alpha: Field) -> tuple[float, float]:
+def evidence_of(rgb: NDArray[np.uint8], alpha: Field) -> Field | None:
+    """Log ratio per pixel of being product by its colour, (h, w), at most ±6; None where too little is seen to tell.
+
+    Args:
+        rgb: (h, w, 3) uint8 on the look grid.
+        alpha: (h, w) in [0, 1] on the same grid.
+    """
+    background = _background(alpha)
+    if np.count_nonzero(alpha > 0.5) < 400 or np.count_nonzero(background) < 400:
+        return None
+    return _smoothed(_separated(rgb, alpha > 0.9, background), rgb)
+
+
+def misfits(alpha: Field, evidence: Field | None) -> tuple[float, float]:
     """Product colours outside the product, and background colours inside it, as shares of the product."""
+    if evidence is None:
+        return 0.0, 0.0
     product = alpha > 0.5
     size = int(np.count_nonzero(product))
-    background = cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
-    if size < 400 or np.count_nonzero(background) < 400:
-        return 0.0, 0.0
-    evidence = _evidence(rgb, alpha > 0.9, background)
     outside = int(np.count_nonzero((evidence > 1.0) & (alpha < 0.1)))
     inside = int(np.count_nonzero((evidence < -2.0) & product))
     return outside / size, inside / size
@@ -216,9 +229,9 @@ def carved(rgb: NDArray[np.uint8], alpha: Field, holes: list[Hole]) -> Field:
     return ((1.0 - zone) * out + zone * np.minimum(out, told)).astype(np.float32)
 
 
-def _evidence(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Field:
-    """Log ratio over 5×5 pixels, positive for product."""
-    return _smoothed(_separated(rgb, product, background), rgb)
+def _background(alpha: Field) -> NDArray[np.bool_]:
+    """What is surely not the product, a little away from it."""
+    return cv2.erode((alpha < 0.1).astype(np.uint8), _disc(7)) > 0
 
 
 def _separated(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Colours:

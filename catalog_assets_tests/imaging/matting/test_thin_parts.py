@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.matting import edges
 from catalog_assets.imaging.matting.contract import CutoutHints
-from catalog_assets.imaging.matting.holes import find_holes
+from catalog_assets.imaging.matting.holes import evidence_of, find_holes
 
 SIDE = 400
 TUBE = 0.85
@@ -70,20 +70,25 @@ def _bezel(
 
 def test_a_gap_in_weaker_light_is_opened_beside_one_that_surely_is_one() -> None:
     rgb, alpha, (_, lesser) = _bezel([(10, 0), (8, 16)])
-    assert sum(np.any(hole.mask & lesser) for hole in find_holes(rgb, alpha, EARRING)) == 1
+    assert (
+        sum(np.any(hole.mask & lesser) for hole in find_holes(rgb, alpha, EARRING, evidence_of(rgb, alpha)))
+        == 1
+    )
 
 
 def test_alone_it_stays_closed() -> None:
     rgb, alpha, _ = _bezel([(8, 16)])
-    assert not find_holes(rgb, alpha, EARRING)
+    assert not find_holes(rgb, alpha, EARRING, evidence_of(rgb, alpha))
 
 
 @pytest.mark.parametrize("darker", [40, 70])
 def test_a_dark_inlay_beside_a_gap_stays(darker: int) -> None:
     rgb, alpha, (_, inlay) = _bezel([(10, 0), (8, darker)])
-    assert not any(np.any(hole.mask & inlay) for hole in find_holes(rgb, alpha, EARRING))
+    assert not any(
+        np.any(hole.mask & inlay) for hole in find_holes(rgb, alpha, EARRING, evidence_of(rgb, alpha))
+    )
 
 
 def test_small_print_of_the_grounds_colour_is_no_gap() -> None:
     rgb, alpha, _ = _bezel([(10, 0), (8, 16)])
-    assert not find_holes(rgb, alpha, TIN)
+    assert not find_holes(rgb, alpha, TIN, evidence_of(rgb, alpha))
