@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from catalog_assets.catalogue.rows import summary
+from catalog_assets.orchestration.automation import due, settled
 from catalog_assets.orchestration.batch import report, run_batch
 from catalog_assets.orchestration.checks import check_results, check_specs
 from catalog_assets.orchestration.describe import describer, picture
@@ -77,19 +78,6 @@ def brand(line: LineResource) -> dg.MaterializeResult:
             "channels": ", ".join(line.line().settings.channels),
         }
     )
-
-
-def due() -> dg.AutomationCondition[Any]:
-    """When a stage runs a SKU by itself: its inputs are newer, or it was never made and its inputs are there.
-
-    Dagster's ``eager()`` forgets what happened before its first look; a daemon that was down while photos came
-    in would leave them lying. A SKU that failed is not asked for again until something before it changes.
-    """
-    condition = dg.AutomationCondition
-    never_made = condition.missing() & ~condition.execution_failed()
-    newer_inputs = condition.any_deps_updated().since_last_handled()
-    ready = ~condition.any_deps_missing() & ~condition.any_deps_in_progress() & ~condition.in_progress()
-    return ((never_made | newer_inputs) & ready).with_label("inputs are there and newer")
 
 
 def stage_asset(
@@ -194,18 +182,11 @@ def stage_assets(partitions: dg.DynamicPartitionsDefinition) -> Iterator[dg.Asse
     )
 
 
-_SETTLED = (
-    dg.AutomationCondition.any_deps_updated()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("reports changed and none is being written")
-
-
 @dg.asset(
     deps=["qc_report", "listing"],
     group_name="quality",
     kinds={"polars"},
-    automation_condition=_SETTLED,
+    automation_condition=settled(),
     description="Pass rate by rule, category and collection; time and cost per SKU.",
 )
 def insights(line: LineResource) -> dg.MaterializeResult:
@@ -230,7 +211,7 @@ def insights(line: LineResource) -> dg.MaterializeResult:
     deps=["qc_report"],
     group_name="quality",
     kinds={"json"},
-    automation_condition=_SETTLED,
+    automation_condition=settled(),
     description="What stands out of its collection (scale, ground, shadow, white, margins); SKUs that look the same.",
 )
 def consistency(line: LineResource) -> dg.MaterializeResult:

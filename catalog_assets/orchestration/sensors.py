@@ -54,6 +54,8 @@ def sensors(seconds: int) -> list[dg.SensorDefinition]:
         target=dg.AssetSelection.all(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=seconds,
+        # The conditions are partly our own (``automation.py``), which the daemon does not import.
+        use_user_code_server=True,
         description="Runs a stage for the SKUs whose earlier stage has finished; one backfill for all of them.",
     )
     return [new_inventory, brand_changed, automation]

@@ -63,6 +63,17 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         with self.together():
             super().store_event_batch(events)
 
+    def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
+        """All SKUs in order of insertion.
+
+        Asked for a dozen times at a tick of the automation sensor and by most pages; built row by row, as the inherited
+        method does it, a hundred thousand of them take a quarter of a second.
+        """
+        with self.index_connection() as connection:
+            asked = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = ? ORDER BY id"
+            rows = connection.exec_driver_sql(asked, (partitions_def_name,))
+            return rows.scalars().all()
+
     @contextmanager
     def _connect(self, shard: str) -> Generator[Connection]:
         with self._db_lock:

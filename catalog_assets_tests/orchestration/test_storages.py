@@ -79,9 +79,14 @@ def test_every_sku_has_its_status_its_facts_and_its_check(line: Line, home: Path
 
 def test_dagsters_own_class_reads_what_the_batched_one_wrote(line: Line, tmp_path: Path):
     written = BatchedSqliteEventLogStorage(str(tmp_path / "runs"))
-    written.add_dynamic_partitions("sku", ["A", "B"])
+    written.add_dynamic_partitions("sku", ["C", "A", "B"])
+    written.add_dynamic_partitions("other", ["X"])
+    written.delete_dynamic_partition("sku", "A")
+    written.add_dynamic_partitions("sku", ["A"])
+    found = list(written.get_dynamic_partitions("sku"))
     written.dispose()
-    assert list(SqliteEventLogStorage(str(tmp_path / "runs")).get_dynamic_partitions("sku")) == ["A", "B"]
+    assert found == ["C", "B", "A"]  # the order that ranges go by
+    assert list(SqliteEventLogStorage(str(tmp_path / "runs")).get_dynamic_partitions("sku")) == found
 
 
 def test_rows_stored_together_are_all_there_or_none(tmp_path: Path):
