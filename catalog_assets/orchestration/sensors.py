@@ -25,7 +25,7 @@ from catalog_assets.storage.fingerprint import fingerprint
 SETTLE_SECONDS = 2.0
 """A local photo younger than this may still be being copied; its SKU waits for the next look."""
 WHOLE_LINE = 8
-"""Up to so many SKUs at once go through all stages in one run: a run each would wait for a tick and start a process
+"""Up to so many SKUs of a run go through all stages in it: a run per stage would wait for a tick and start a process
 six times. More of them go stage by stage, where a broken one stops none of the others."""
 
 
@@ -157,16 +157,17 @@ def _photo_runs(
     order: list[str], changed: list[str], snapshot: Snapshot, number: int
 ) -> Iterator[dg.RunRequest]:
     retired = set(order).difference(snapshot.skus)
-    stages = list(BATCH_SIZES) if len(changed) <= WHOLE_LINE else ["raw_photo"]
-    size = min(BATCH_SIZES[stage] for stage in stages)
+    line, wanted = list(BATCH_SIZES), set(changed)
+    size = BATCH_SIZES["raw_photo"] if len(changed) > WHOLE_LINE else min(BATCH_SIZES.values())
     batches = list(stretches(order, changed, size, GAP, retired))
     prints = snapshot.fingerprints(sku for batch in batches for sku in batch)
     for batch in batches:
+        few = len(batch) <= min(BATCH_SIZES.values()) and len(wanted.intersection(batch)) <= WHOLE_LINE
         # The same SKUs with the same content at the same snapshot are asked for once, crash or no crash.
         key = fingerprint(snapshot=number, batch=[[sku, prints[sku]] for sku in batch])
         yield dg.RunRequest(
             run_key=f"raw_photo-{key}",
-            asset_selection=[dg.AssetKey(stage) for stage in stages],
+            asset_selection=[dg.AssetKey(stage) for stage in (line if few else line[:1])],
             tags=range_tags(batch),
         )
 

@@ -92,6 +92,19 @@ def test_a_few_skus_go_down_the_whole_line_in_one_run(shelf: Shelf, count: int, 
     assert selections[0][0] == dg.AssetKey("raw_photo")
 
 
+def test_many_skus_that_lie_far_apart_go_down_the_whole_line_each_in_its_own_run(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "GAP", 2)
+    for sku in SKUS[::5]:
+        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
+    result = shelf.look()
+    assert isinstance(result, dg.SensorResult)
+    runs = [r for r in result.run_requests or [] if RANGE_START in r.tags]
+    assert [r.tags[RANGE_START] for r in runs] == [r.tags[RANGE_END] for r in runs] == SKUS[::5]
+    assert {len(r.asset_selection or []) for r in runs} == {6}
+
+
 def test_the_catalogue_s_own_run_reports_what_the_sensor_has_read(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ):
