@@ -4,7 +4,8 @@
     python benchmarks/choices.py encoders --cutouts STORE/cutout
     python benchmarks/choices.py rembg --inventory ../shared/data/catalog_real --count 12
 
-``rembg`` needs its command line (``pip install 'rembg[cpu,cli]'``). Writes ``benchmarks/results/choices.json``.
+``rembg`` needs its command line; ``pip install --target FOLDER 'rembg[cpu,cli]'`` and ``--rembg FOLDER/bin/rembg`` keep
+it apart. Writes ``benchmarks/results/choices.json``.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ PIPELINE = ROOT / "benchmarks" / "pipeline.py"
 
 def start(command: Sequence[str], cores: set[int], folder: Path, **more: str) -> subprocess.Popen[str]:
     """A program on some cores, one thread for each answer of the network."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DAGSTER_HOME": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DAGSTER_HOME": str(folder)}
     environment |= {"BENCHMARK_CORES": ",".join(map(str, cores)), **more}
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")
@@ -119,37 +119,45 @@ def _per_picture(took: list[float], sizes: list[int]) -> dict[str, float]:
     return {"ms": round(1000 * sum(took) / len(took), 1), "kb": round(sum(sizes) / len(sizes) / 1000, 1)}
 
 
-def rembg(source: Path, count: int, rounds: int) -> dict[str, Any]:
-    """Whole programs over one folder with one model: ``rembg p``, and the line up to its cutouts."""
+def rembg(source: Path, count: int, rounds: int, skip: int, program: Path) -> dict[str, Any]:
+    """Whole programs over one folder with one model on one core: ``rembg p``, and the line up to its cutouts."""
     from benchmarks.pipeline import stock
 
     core = {max(os.sched_getaffinity(0))}
-    found: dict[str, Any] = {"photos": count, "rounds": []}
+    aside = program.parent.parent  # where `pip install --target` put both the program and its packages
+    more = {"PYTHONPATH": str(aside)} if (aside / "rembg").is_dir() else {}
+    line = str(Path(sys.executable).with_name("catalog-assets"))
+    parts: dict[str, list[dict[str, float]]] = {"rembg p": [], "rembg p -a": [], "line": []}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        stock(source, folder / "inventory", count, 0, 0, False)
+        stock(source, folder / "inventory", count, skip, 0, False)
+        photos = str(folder / "inventory/photos")
         for number in range(rounds):
-            plain, out = str(folder / "inventory/photos"), folder / f"rembg{number}"
-            program = str(Path(sys.executable).with_name("rembg"))
-            theirs = _spent([program, "p", "-m", "u2net", plain, str(out)], core, folder / "home")
-            made = len(list(out.glob("*.png")))
-            if made != count:
-                raise RuntimeError(f"rembg made {made} of {count} cutouts: is its command line installed?")
-            line = str(Path(sys.executable).with_name("catalog-assets"))
-            command = [line, "run", str(folder / "inventory"), f"--store={folder / f'store{number}'}"]
-            command += ["--stage=cutout"]
-            ours = _spent(command, core, folder / f"home{number}", CATALOG_WORKERS="1")
-            made = len(list((folder / f"store{number}/cutout").rglob("*.png")))
-            found["rounds"].append({"rembg": theirs, "line": {**ours, "cutouts": made}})
-    for name in ("rembg", "line"):
-        seconds = median(part[name]["seconds"] for part in found["rounds"])
-        cpu = median(part[name]["cpu"] for part in found["rounds"])
+            for name, flags in (("rembg p", []), ("rembg p -a", ["-a"])):
+                out = folder / f"{name}{number}"
+                command = [str(program), "p", "-m", "u2net", *flags, photos, str(out)]
+                parts[name].append(_spent(command, core, folder / "home", **more))
+                _expect(name, out, count)
+            store = folder / f"store{number}"
+            command = [line, "run", str(folder / "inventory"), f"--store={store}", "--stage=cutout"]
+            parts["line"].append(_spent(command, core, folder / f"home{number}", CATALOG_WORKERS="1"))
+            made = len(list((store / "cutout").rglob("*.png")))
+    found: dict[str, Any] = {"photos": count, "rounds": parts, "cutouts of the line": made}
+    for name, spent in parts.items():
         found[name] = {
-            "photos_per_minute": round(60 * count / seconds, 1),
-            "cpu_s_a_photo": round(cpu / count, 2),
+            "photos_per_minute": round(60 * count / median(part["seconds"] for part in spent), 1),
+            "cpu_s_a_photo": round(median(part["cpu"] for part in spent) / count, 2),
         }
-    found["cpu_ratio"] = round(found["line"]["cpu_s_a_photo"] / found["rembg"]["cpu_s_a_photo"], 2)
+    for name in ("rembg p", "rembg p -a"):
+        ratio = found["line"]["cpu_s_a_photo"] / found[name]["cpu_s_a_photo"]
+        found[f"cpu of the line by {name}"] = round(ratio, 2)
     return found
+
+
+def _expect(name: str, out: Path, count: int) -> None:
+    made = len(list(out.glob("*.png")))
+    if made != count:
+        raise RuntimeError(f"{name} made {made} of {count} cutouts: is its command line installed?")
 
 
 def _spent(command: Sequence[str], core: set[int], home: Path, **more: str) -> dict[str, float]:
@@ -171,14 +179,17 @@ def main() -> None:
     parser.add_argument("--inventory", type=Path)
     parser.add_argument("--cutouts", type=Path)
     parser.add_argument("--count", type=int, default=6)
+    parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rembg", type=Path, default=Path(sys.executable).with_name("rembg"))
     arguments = parser.parse_args()
     if arguments.what == "workers":
         found = workers(arguments.inventory, arguments.count)
     elif arguments.what == "encoders":
         found = encoders(arguments.cutouts, arguments.count)
     else:
-        found = rembg(arguments.inventory, arguments.count, arguments.rounds)
+        own = (arguments.inventory, arguments.count, arguments.rounds, arguments.skip, arguments.rembg)
+        found = rembg(*own)
     print(json.dumps(found, indent=1))
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results[arguments.what] = found

@@ -2,10 +2,11 @@
 
     python benchmarks/daemon.py latency --inventory ../shared/data/catalog_real --drops 5
     python benchmarks/daemon.py pages --known 100000
+    python benchmarks/daemon.py ticks --known 100000
 
 ``latency`` starts ``catalog-assets ui`` with its default intervals, drops one photo at a time into the folder and
-waits for its listing. ``pages`` fills a Dagster instance (SQLite) with that many SKUs, each through every stage, and
-times what the UI's pages ask its web server, and a tick of the automation sensor. Both write
+waits for its listing. ``pages`` and ``ticks`` fill a Dagster instance (SQLite) with that many SKUs, each through every
+stage; ``pages`` times what the UI's pages ask its web server, ``ticks`` what the automation sensor takes. All write
 ``benchmarks/results/daemon.json``.
 """
 
@@ -17,9 +18,7 @@ import csv
 import json
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,8 +26,6 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -52,48 +49,12 @@ PAGES = {
 }
 
 
-def ask(address: str, query: str) -> dict[str, Any]:
-    """GraphQL."""
-    document = httpx.post(f"{address}/graphql", json={"query": query}, timeout=120).json()
-    if "errors" in document:
-        raise RuntimeError(str(document["errors"])[:500])
-    return document["data"]
-
-
-@contextlib.contextmanager
-def serving(command: Sequence[str], address: str, environment: dict[str, str], log: Path) -> Generator[None]:
-    """A web server (and what comes with it) until the block is left."""
-    from catalog_assets_tests.conftest import wait_for
-
-    def loaded() -> bool:
-        try:
-            return len(ask(address, "{ assetNodes { assetKey { path } } }")["assetNodes"]) >= len(STAGES)
-        except (httpx.HTTPError, RuntimeError, ValueError):
-            return False
-
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
-        )
-    try:
-        wait_for("the UI", loaded, 120)
-        yield
-    except BaseException:
-        sys.stderr.write(log.read_text(errors="replace")[-4000:])
-        raise
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
 def latency(source: Path, drops: int) -> dict[str, Any]:
     """Seconds from a photo's arrival to its listing, and what they are made of."""
     from catalog_assets.storage.manifest import Manifest
     from catalog_assets.storage.store import Store
     from catalog_assets_tests.conftest import free_port, wait_for
+    from catalog_assets_tests.end_to_end.serving import ask, serving
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -113,7 +74,7 @@ def latency(source: Path, drops: int) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("CATALOG_", "DAGSTER_"))}
         environment["PYTHONPATH"] = str(ROOT)
         address, found = f"http://127.0.0.1:{port}", list[dict[str, float | str]]()
-        with serving(command, address, environment, folder / "log"):
+        with serving(command, address, environment, folder / "log", seconds=120):
             for number, row in enumerate(rows):
                 time.sleep(7 * number % 30)  # at another moment between two looks each time
                 sku = row["sku"]
@@ -151,14 +112,65 @@ def latency(source: Path, drops: int) -> dict[str, Any]:
 
 
 def pages(known: int) -> dict[str, Any]:
-    """Seconds of the UI's questions and of an automation tick, with so many SKUs through every stage."""
+    """Seconds of the UI's questions, with so many SKUs through every stage."""
+    from catalog_assets_tests.conftest import free_port
+    from catalog_assets_tests.end_to_end.serving import ask, serving
+
+    found: dict[str, Any] = {"known": known}
+    with _filled(known, found) as home:
+        port = free_port()
+        command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        address = f"http://127.0.0.1:{port}"
+        with serving(command, address, environment, home / "log", seconds=120):
+            for page, query in PAGES.items():
+                spent = list[float]()
+                for stage in ("listing", "listing", "cutout", "cutout", "cutout"):
+                    began = time.perf_counter()
+                    ask(address, query % stage if "%s" in query else query)
+                    spent.append(time.perf_counter() - began)
+                found[page] = {"first_s": round(spent[0], 2), "median_s": round(median(spent), 2)}
+    return found
+
+
+def ticks(known: int) -> dict[str, Any]:
+    """Seconds of the automation sensor's ticks with so many SKUs through every stage, as a code server spends them.
+
+    A tick with nothing known yet, two with nothing changed, one with 200 photos made anew, and two after it.
+    """
     import dagster as dg
 
     from benchmarks.shares import peak_mb, resident_mb
     from catalog_assets.definitions import build_defs
-    from catalog_assets_tests.conftest import free_port
+    from catalog_assets.orchestration.sensors import sensors
 
-    found: dict[str, Any] = {"known": known}
+    found: dict[str, Any] = {"known": known, "ticks": []}
+    with _filled(known, found), dg.DagsterInstance.get() as instance:
+        defs, cursor, before = build_defs(), None, resident_mb()
+        automation = next(sensor for sensor in sensors(30) if sensor.name == "automation")
+        changed = [f"S{n:06d}" for n in range(0, known, max(1, known // 200))][:200]
+        for number in range(6):
+            for sku in changed if number == 3 else ():
+                instance.report_runless_asset_event(dg.AssetMaterialization("raw_photo", partition=sku))
+            began, cpu = time.perf_counter(), time.process_time()
+            with dg.build_sensor_context(instance, cursor, definitions=defs) as context:
+                result = automation.evaluate_tick(context)
+            tick = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+            cursor = result.cursor
+            asked = [request.asset_graph_subset for request in result.run_requests or ()]
+            tick = {key: round(spent, 2) for key, spent in tick.items()}
+            tick["asked_for"] = sum(s.num_partitions_and_non_partitioned_assets for s in asked if s)
+            found["ticks"].append({**tick, "cursor_kb": len(cursor or "") // 1000})
+            found["mb"] = [round(before), round(peak_mb())]
+            print(found["ticks"][-1], flush=True)
+    return found
+
+
+@contextlib.contextmanager
+def _filled(known: int, found: dict[str, Any]) -> Generator[Path]:
+    """A Dagster home, in ``DAGSTER_HOME``, that knows so many SKUs and every stage of them."""
+    import dagster as dg
+
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
@@ -178,33 +190,7 @@ def pages(known: int) -> dict[str, Any]:
             counted = len(instance.get_materialized_partitions(dg.AssetKey("listing")))
             if counted != known:
                 raise RuntimeError(f"{counted} of {known} SKUs are materialized: the rows were not repeated")
-        port = free_port()
-        command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        address = f"http://127.0.0.1:{port}"
-        with serving(command, address, environment, home / "log"):
-            for page, query in PAGES.items():
-                spent = list[float]()
-                for stage in ("listing", "listing", "cutout", "cutout", "cutout"):
-                    began = time.perf_counter()
-                    ask(address, query % stage if "%s" in query else query)
-                    spent.append(time.perf_counter() - began)
-                found[page] = {"first_s": round(spent[0], 2), "median_s": round(median(spent), 2)}
-        _keep("pages", found)
-        with dg.DagsterInstance.get() as instance:
-            ticks, cursor, before = list[dict[str, float]](), None, resident_mb()
-            defs = build_defs()
-            for changed in (0, 0, min(200, known)):
-                for sku in skus[:: max(1, known // 200)][:changed]:
-                    instance.report_runless_asset_event(dg.AssetMaterialization("raw_photo", partition=sku))
-                began = time.perf_counter()
-                result = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=cursor)
-                cursor = result.cursor
-                seconds = round(time.perf_counter() - began, 2)
-                ticks.append({"seconds": seconds, "changed": changed, "asked_for": result.total_requested})
-                found |= {"automation": ticks, "automation_mb": [round(before), round(peak_mb())]}
-                _keep("pages", found)
-    return found
+        yield home
 
 
 def _repeat(file: Path, skus: Sequence[str]) -> None:
@@ -231,20 +217,18 @@ def _repeat(file: Path, skus: Sequence[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("latency", "pages"))
+    parser.add_argument("what", choices=("latency", "pages", "ticks"))
     parser.add_argument("--inventory", type=Path)
     parser.add_argument("--drops", type=int, default=5)
     parser.add_argument("--known", type=int, default=100_000)
     arguments = parser.parse_args()
-    latent = arguments.what == "latency"
-    found = latency(arguments.inventory, arguments.drops) if latent else pages(arguments.known)
-    _keep(arguments.what, found)
-
-
-def _keep(what: str, found: dict[str, Any]) -> None:
+    if arguments.what == "latency":
+        found = latency(arguments.inventory, arguments.drops)
+    else:
+        found = (pages if arguments.what == "pages" else ticks)(arguments.known)
     print(json.dumps(found), flush=True)
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    results[what] = found
+    results[arguments.what] = found
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 

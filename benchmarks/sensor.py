@@ -1,7 +1,8 @@
 """What a look of the inventory sensor costs with 1 000, 10 000 and 100 000 SKUs known, by what changed.
 
     python benchmarks/sensor.py --known 1000 10000 100000
-    python benchmarks/sensor.py --known 1000 10000 100000 --s3
+    python benchmarks/sensor.py --known 1000 10000 --s3          # a real S3 server on loopback
+    python benchmarks/sensor.py --known 1000 10000 100000 --bucket   # a bucket in memory, for as many keys
 
 One process as the code server has it: the first look reads everything, then looks with nothing changed, then looks
 after 200 photos were replaced, until all of them are asked for. Writes ``benchmarks/results/sensor.json``.
@@ -10,12 +11,14 @@ after 200 photos were replaced, until all of them are asked for. Writes ``benchm
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -69,9 +72,12 @@ def measure(known: int, base: str) -> dict[str, Any]:
         found["first_cpu_s"] = cpu
         for request in result.dynamic_partitions_requests:
             instance.add_dynamic_partitions("sku", list(request.partition_keys))
-        quiet = [look()[0] for _ in range(QUIET)]
+        quiet, used = list[float](), 0.0
+        for _ in range(QUIET):
+            quiet.append(look()[0])
+            used += cpu
         found["nothing_s"], found["nothing_max_s"] = median(quiet), max(quiet)
-        found["nothing_cpu_s"] = cpu
+        found["nothing_cpu_s"] = used / QUIET
         found["nothing_mb"] = round(resident_mb())
         step = max(1, known // CHANGED)
         changed = skus[::step][:CHANGED]
@@ -79,11 +85,12 @@ def measure(known: int, base: str) -> dict[str, Any]:
             _put(inventory, _photo(base).format(sku), b"other")
         if not inventory.remote:
             _age(Path(base) / "inventory", changed)
-        asked, seen, looks, spent = 0, set[str](), 0, list[float]()
+        asked, seen, looks, spent, most = 0, set[str](), 0, list[float](), 0.0
         while not seen.issuperset(changed) and looks < 500:
             took, result = look()
             looks += 1
             spent.append(took)
+            most = max(most, cpu)
             if isinstance(result, dg.SensorResult):
                 ranges = [r.tags for r in result.run_requests or () if RANGE_START in r.tags]
                 asked += len(ranges)
@@ -92,6 +99,7 @@ def measure(known: int, base: str) -> dict[str, Any]:
         found |= {
             "changed_s": sum(spent),
             "changed_max_s": max(spent),
+            "changed_max_cpu_s": most,
             "looks": looks,
             "runs_asked_for": asked,
         }
@@ -141,47 +149,53 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--known", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--s3", action="store_true", help="on an S3 server on loopback")
+    parser.add_argument("--bucket", action="store_true", help="on benchmarks/bucket.py")
     parser.add_argument("--base", help="of one measurement")
     arguments = parser.parse_args()
     if arguments.base:
         print(json.dumps(measure(arguments.known[0], arguments.base)))
         return
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    kind = "s3" if arguments.s3 else "bucket" if arguments.bucket else "folder"
     for known in arguments.known:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             base, environment = folder, {**os.environ, "PYTHONPATH": str(ROOT)}
-            server = None
-            if arguments.s3:
-                skus = [f"S{n:06d}" for n in range(known)]
-                _fill(Path(folder) / "bench" / "inventory", skus, _photo("s3://"))
-                server, more = _s3(Path(folder))
-                environment, base = {**environment, **more}, "s3://bench"
-            try:
-                command = [sys.executable, __file__, "--known", str(known), "--base", base]
-                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-            finally:
-                if server:
-                    server.terminate()
+            if kind != "folder":
+                environment |= stack.enter_context(_s3(kind, Path(folder), known))
+                base = "s3://bench"
+            command = [sys.executable, __file__, "--known", str(known), "--base", base]
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
-        print("s3" if arguments.s3 else "folder", found, flush=True)
-        results.setdefault("s3" if arguments.s3 else "folder", {})[str(known)] = found
+        print(kind, found, flush=True)
+        results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+        results.setdefault(kind, {})[str(known)] = found
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
-def _s3(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+@contextlib.contextmanager
+def _s3(kind: str, folder: Path, known: int) -> Generator[dict[str, str]]:
+    """A server that holds the inventory, and the environment a client needs."""
     from catalog_assets_tests.conftest import _listens, free_port, wait_for
 
     port = free_port()
-    rclone = str(Path(sys.executable).with_name("rclone"))
-    command = [rclone, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret"]
-    server = subprocess.Popen([*command, "--config", os.devnull], stderr=subprocess.DEVNULL)
-    wait_for("the S3 server to listen", lambda: _listens(port))
-    return server, {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    if kind == "s3":
+        _fill(folder / "bench" / "inventory", [f"S{n:06d}" for n in range(known)], _photo("s3://"))
+        rclone = str(Path(sys.executable).with_name("rclone"))
+        command = [rclone, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}"]
+        command += ["--auth-key", "key,secret", "--config", os.devnull]
+    else:
+        command = [sys.executable, str(Path(__file__).with_name("bucket.py"))]
+        command += ["--port", str(port), "--keys", str(known)]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("the S3 server to listen", lambda: _listens(port))
+        yield {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+    finally:
+        server.terminate()
 
 
 if __name__ == "__main__":

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from catalog_assets.orchestration.checks import CHECKS
 from catalog_assets.storage.manifest import Manifest
 from catalog_assets.storage.store import Store
-from catalog_assets_tests.conftest import ROOT, free_port, wait_for
+from catalog_assets_tests.conftest import free_port, wait_for
+from catalog_assets_tests.end_to_end.serving import ask, serving
 from catalog_assets_tests.end_to_end.shop import SKUS, photo_bytes, stock
 
 pytestmark = pytest.mark.slow
@@ -35,22 +33,7 @@ class Ui:
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """GraphQL."""
-        reply = httpx.post(
-            f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=60
-        )
-        document = reply.json()
-        assert "errors" not in document, document["errors"]
-        return document["data"]
-
-    def listening(self) -> bool:
-        try:
-            return httpx.get(f"{self.address}/server_info", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def loaded(self) -> bool:
-        data = self.ask("{ assetNodes { assetKey { path } } }")
-        return len(data["assetNodes"]) >= 9
+        return ask(self.address, query, **variables)
 
     def outcome(self, stage: str, sku: str) -> str | None:
         record = Manifest(self.store).get(stage, sku)
@@ -85,24 +68,9 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
         f"--port={port}",
     ]
     environment = {**os.environ, "CATALOG_SENSOR_SECONDS": "2"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        running = Ui(f"http://127.0.0.1:{port}", inventory, Store(folder / "store"))
-        try:
-            wait_for("the UI to listen", running.listening, WAIT)
-            wait_for("the code location to load", running.loaded, WAIT)
-            yield running
-        except BaseException:
-            sys.stderr.write((folder / "log").read_text(errors="replace")[-6000:])
-            raise
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+    address = f"http://127.0.0.1:{port}"
+    with serving(command, address, environment, folder / "log", seconds=WAIT):
+        yield Ui(address, inventory, Store(folder / "store"))
 
 
 def test_a_photo_dropped_into_the_folder_becomes_a_listing_with_no_hand_on_it(ui: Ui):
