@@ -36,6 +36,8 @@ NOT_BACKGROUND = 8.0
 """Lab distance, beyond what the background itself varies, from which a colour is not the background's."""
 ONE_SURFACE = 15.0
 """Lab distance from its own shading, for nine tenths of it, up to which the background is one surface."""
+PLAIN = 6.0
+"""Difference of the log ratio inside a gap and around it from which it is so plain that its shade may be off."""
 _ROUNDS = 4
 THIN = 3.0
 """Half-width in network pixels under which a part is thin."""
@@ -138,7 +140,7 @@ def find_holes(
             if offset <= SHADE and ground.has_texture(region):
                 holes.append(hole)
         elif shares[i] >= SMALLEST and (
-            (likeness <= -3.2 and offset <= SHADE)
+            (likeness <= -3.2 and offset <= (2 if around - likeness >= PLAIN else 1) * SHADE)
             or (likeness <= -3.5 and around >= 1.5 and not ground.one_surface)
         ):
             holes.append(hole)
