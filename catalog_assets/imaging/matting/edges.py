@@ -82,9 +82,9 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     front = _gaussians(colour, cv2.erode(there, disc) + 0.05 * there + _purest(colour, alpha, back[0]))
     difference = front[0] - back[0]
     direction = _solve(front[1] + back[1], difference)
-    separation = np.sum(direction * difference, axis=-1)
+    separation = _dot(direction, difference)
     slope = direction / np.maximum(separation, 1e-3)[..., None]
-    offset = -np.sum(slope * back[0], axis=-1)
+    offset = -_dot(slope, back[0])
     low = np.float32(SPREAD_BACK) * _spread(back[1], slope)
     high = 1 - np.float32(SPREAD_FRONT) * _spread(front[1], slope)
     ramp = np.maximum(high - low, np.float32(1 / STEEPEST))
@@ -108,7 +108,7 @@ def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
     if not long:
         return np.zeros_like(alpha)
     thin = np.isin(labels, long)
-    away = np.linalg.norm(colour - ground, axis=-1) * product
+    away = np.sqrt(_dot(colour - ground, colour - ground)) * product
     most = cv2.dilate(away, np.ones((7, 7), np.uint8))
     return np.float32(_PURE) * thin * np.square(away / np.maximum(most, np.float32(1e-3)), dtype=np.float32)
 
@@ -253,6 +253,11 @@ def _gathered(plane: Field) -> Field:
         small = cv2.blur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), window)
         total = total + np.float32(share) * cv2.resize(small, (width, height))
     return np.asarray(total, dtype=np.float32)
+
+
+def _dot(one: Field, two: Field) -> Field:
+    """Σ over the three channels, plane by plane: numpy is slow over a last axis of three."""
+    return one[..., 0] * two[..., 0] + one[..., 1] * two[..., 1] + one[..., 2] * two[..., 2]
 
 
 def _spread(covariance: Field, slope: Field) -> Field:

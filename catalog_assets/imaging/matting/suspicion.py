@@ -61,9 +61,8 @@ def old_shadow(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
         return nothing
     light = np.maximum(to_linear(rgb), np.float32(1e-3))
     share = light / np.maximum(_beside(light, ground), np.float32(2e-3))
-    left = share.mean(axis=-1)
-    hue = (share.max(axis=-1) - share.min(axis=-1)) / np.maximum(left, np.float32(1e-3))
-    grain = _grain(np.log(light.mean(axis=-1) + np.float32(5e-3)))
+    left, hue = _left_and_hue(share)
+    grain = _grain(np.log(_left_and_hue(light)[0] + np.float32(5e-3)))
     plain = grain < max(FLAT, 1.5 * float(np.median(grain[ground > 0])))
     dark = (left > DARKER[0]) & (left < DARKER[1])
     found = (product & dark & (hue < HUE) & plain).astype(np.uint8)
@@ -105,8 +104,7 @@ def attached(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
     foreign = known[q[..., 0], q[..., 1], q[..., 2]] < FOREIGN
     light = np.maximum(to_linear(small), np.float32(1e-3))
     share = light / np.maximum(_beside(light, beside.astype(np.uint8)), np.float32(2e-3))
-    left = share.mean(axis=-1)
-    hue = (share.max(axis=-1) - share.min(axis=-1)) / np.maximum(left, np.float32(1e-3))
+    left, hue = _left_and_hue(share)
     other = (foreign & beside & ~((left < 1.05) & (hue < SHADE))).astype(np.uint8)
     other = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, labels = cv2.connectedComponents(other)
@@ -143,6 +141,17 @@ def cut_off(product: NDArray[np.bool_], free: tuple[bool, bool, bool, bool]) -> 
     """
     sides = (product[:, 0], product[0], product[:, -1], product[-1])
     return max([0.0, *(float(side.mean()) for side, goes_on in zip(sides, free, strict=True) if goes_on)])
+
+
+def _left_and_hue(share: Field) -> tuple[Field, Field]:
+    """Mean of the three channels, and how far apart they are as a share of it.
+
+    Plane by plane: a reduction over the last axis of three costs numpy twenty times as much.
+    """
+    r, g, b = (share[..., k] for k in range(3))
+    left = (r + g + b) / np.float32(3)
+    apart = np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)
+    return left, apart / np.maximum(left, np.float32(1e-3))
 
 
 def _beside(light: Field, ground: NDArray[np.uint8]) -> Field:
