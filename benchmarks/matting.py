@@ -2,6 +2,7 @@
 
     python benchmarks/matting.py [--data ../shared/data] [--sample ../shared/sample_catalog] [--sheets DIR]
                                  [--times N] [--looks DIR] [--part all|accuracy|times] [--keep-rembg]
+                                 [--model u2net+isnet-general-use]
 
 Every method runs in a process of its own over the same files: read, cut out, write PNG bytes, as ``rembg p``
 does. Prints Markdown, writes results/matting.json. Frame-filling products are made by cropping photos to the
@@ -17,9 +18,13 @@ keeps rembg's accuracy of that file, which no change of ours can move. With
 --looks the network's answers for our side are remembered in a folder, so that a change of anything but the
 network is measured in a minute; times never use it.
 
+--model names another network, or two joined by +, as CATALOG_MATTE_MODEL does; its results go to a file of that
+name. Of two, the first is measured alone as well, in the same run.
+
 MAE ×1000; IoU at alpha 0.5 (the clear vase: silhouette at 0.05, MAE against its true transparency); boundary F
 at 3 px on 512; gradient error per Rhemann et al. 2009 (Gaussian derivative, σ 1.4), per 1000 px; components is
-the mean difference in the number of pieces; looks is how often the network was asked; halo is the share of the
+the mean difference in the number of pieces; looks is how often the network was asked, opinions how often a
+second one; halo is the share of the
 old background's colour that is left in partly covered pixels (0 none, 1 all; null where no truth tells).
 """
 
@@ -54,6 +59,7 @@ FRAME_FILLING = {
     "vendure_charles_deluvio_695736", "saleor_apple_drink", "saleor_white_hoodie",
 }  # fmt: skip
 BAD = 0.9
+ALONE = "ours, first network alone"
 
 
 def photos(sample: Path, data: Path) -> list[dict[str, Any]]:
@@ -129,23 +135,45 @@ def remembered(
     return answer
 
 
-def work(method: str, rows: list[dict[str, Any]], out: Path, looks: str) -> None:
+class Asked:
+    """A network of the benchmark: its answers remembered where a folder is named, and counted."""
+
+    def __init__(self, name: str, looks: str) -> None:
+        from catalog_assets.weights import MODELS, matte_session
+
+        def answer(rgb: np.ndarray) -> np.ndarray:  # the session is made when something is really asked
+            return matte_session(name).predict(rgb)
+
+        self.name, self.sees, self.times = name, MODELS[name].input_px, 0
+        self._answer = remembered(answer, Path(looks) / name) if looks else answer
+
+    def predict(self, rgb: np.ndarray) -> np.ndarray:
+        """The network's answer."""
+        self.times += 1
+        return self._answer(rgb)
+
+
+def work(method: str, rows: list[dict[str, Any]], out: Path, looks: str, model: str) -> None:
     """Run one method over all photos in this process; cutouts and times go to ``out``."""
-    if method == "ours":
+    if method in ("ours", ALONE):
         from catalog_assets.imaging.decode import decode_photo
         from catalog_assets.imaging.encode import encode_png
         from catalog_assets.imaging.matting import CutoutHints, make_cutout
-        from catalog_assets.weights import matte_session
+        from catalog_assets.weights import networks
 
-        predict = matte_session("u2net").predict
-        if looks:
-            predict = remembered(predict, Path(looks))
+        first, second = networks(model)
+        network = Asked(first, looks)
+        another = Asked(second, looks) if second and method == "ours" else None
 
         def cut(row: dict[str, Any], data: bytes) -> tuple[bytes, dict[str, Any]]:
             hints = CutoutHints(row["material"], row["category"])
-            made = make_cutout(decode_photo(data).rgb, predict, hints)
+            heard = another.times if another else 0
+            made = make_cutout(
+                decode_photo(data).rgb, network.predict, hints, sees=network.sees, another=another
+            )
             facts = {"confidence": made.confidence, "flags": made.flags, "verdict": made.verdict}
-            return encode_png(made.rgba), facts | {"looks": made.method["looks"], "reasons": made.reasons}
+            facts |= {"looks": made.method["looks"], "reasons": made.reasons}
+            return encode_png(made.rgba), facts | ({"asked": another.times - heard} if another else {})
     else:
         import rembg
 
@@ -253,9 +281,15 @@ def table(results: dict[str, list[dict[str, Any]]], rows: list[dict[str, Any]]) 
             for name in ("mae", "iou", "boundary_f", "gradient", "components", "halo"):
                 known = [p[name] for p in picked if not np.isnan(p[name])]
                 line[name] = round(float(np.mean(known)), 4) if known else None
+            line["opinions"] = round(float(np.mean([p.get("asked", 0) for p in picked])), 2)
             line["looks"] = round(float(np.mean([len(p.get("looks", ["whole"])) for p in picked])), 2)
             out.append(line)
     return out
+
+
+def results_file(name: str, model: str) -> Path:
+    """The file of a benchmark's results: one per network or pair, the default's without its name."""
+    return HERE / "results" / (f"{name}.json" if model == "u2net" else f"{name}_{model}.json")
 
 
 def trust(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -287,14 +321,14 @@ def calibration(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
-def large(rows: list[dict[str, Any]], scratch: Path) -> dict[str, float]:
+def large(rows: list[dict[str, Any]], scratch: Path, model: str) -> dict[str, float]:
     """Seconds and peak memory of one photo of 24 megapixels."""
     row = next(row for row in rows if row["name"] == "FH-MUG-001/hero")
     photo = scratch / "large.jpg"
     Image.open(row["photo"]).convert("RGB").resize((5657, 4243), Image.Resampling.BICUBIC).save(
         photo, quality=90
     )
-    _, report = ran("ours", [row | {"photo": str(photo)}], scratch / "large")
+    _, report = ran("ours", [row | {"photo": str(photo)}], scratch / "large", model=model)
     facts = report["rows"][0]
     return {
         "megapixels": 24.0, "seconds": round(facts["seconds"], 2), "cpu_seconds": round(facts["cpu"], 2),
@@ -333,11 +367,12 @@ def main() -> None:
     parser.add_argument("--looks", default="", help="folder that remembers the network's answers")
     parser.add_argument("--part", choices=("all", "accuracy", "times"), default="all")
     parser.add_argument("--keep-rembg", action="store_true", help="keep rembg's accuracy of the results file")
+    parser.add_argument("--model", default="u2net", help="a network, or two joined by +")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         method, listing, out = args.worker
-        work(method, json.loads(Path(listing).read_text(encoding="utf-8")), Path(out), args.looks)
+        work(method, json.loads(Path(listing).read_text(encoding="utf-8")), Path(out), args.looks, args.model)
         return
     with tempfile.TemporaryDirectory() as scratch:
         run(args, Path(scratch))
@@ -345,13 +380,13 @@ def main() -> None:
 
 def run(args: argparse.Namespace, scratch: Path) -> None:
     rows = photos(args.sample, args.data)
-    file = HERE / "results" / "matting.json"
+    file = results_file("matting", args.model)
     document: dict[str, Any] = {}
     if args.part in ("all", "accuracy"):
         document |= accuracy(args, rows, scratch)
     if args.part in ("all", "times"):
-        document["times"] = times(rows, args.times, scratch)
-        document["large"] = large(rows, scratch)
+        document["times"] = times(rows, args.times, scratch, args.model)
+        document["large"] = large(rows, scratch, args.model)
         document["threads"] = threads(rows)
         print(f"\ntimes on {args.times} photos: {json.dumps(document['times'], indent=1)}")
         print(f"\n24 megapixels: {json.dumps(document['large'])}\nthreads: {json.dumps(document['threads'])}")
@@ -365,8 +400,9 @@ def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path
     plain = len(rows)
     rows = rows + tight(rows, scratch)
     results: dict[str, list[dict[str, Any]]] = {}
-    for method in ("ours",) if args.keep_rembg else ("ours", "rembg"):
-        out, report = ran(method, rows, scratch / f"all_{method}", args.looks)
+    methods = ["ours"] + ([ALONE] if "+" in args.model else []) + ([] if args.keep_rembg else ["rembg"])
+    for method in methods:
+        out, report = ran(method, rows, scratch / f"all_{method}", args.looks, args.model)
         results[method] = []
         for index, (row, facts) in enumerate(zip(rows, report["rows"], strict=True)):
             rgba = np.asarray(Image.open(out / f"{index}.png").convert("RGBA"))
@@ -377,6 +413,7 @@ def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path
     if args.keep_rembg:
         before = json.loads((HERE / "results" / "matting.json").read_text(encoding="utf-8"))["groups"]
         lines += [line for line in before if line["method"] == "rembg"]
+        lines.sort(key=lambda line: [line["group"] for line in before].index(line["group"]))
     keys = list(lines[0])
     print("| " + " | ".join(keys) + " |\n|" + "---|" * len(keys))
     for line in lines:
@@ -386,6 +423,9 @@ def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path
         "frame filling": trust(results["ours"][plain:]),
         "limit from one half, held on the other": calibration(results["ours"]),
     }
+    if ALONE in results:
+        trusted["labelled photos, first network alone"] = trust(results[ALONE][:plain])
+        trusted["frame filling, first network alone"] = trust(results[ALONE][plain:])
     print(f"\nconfidence: {json.dumps(trusted, indent=1)}")
     worst = sorted(results["ours"], key=lambda p: p["iou"])[:10]
     print("\nworst ten: " + ", ".join(f"{p['name']} {p['iou']:.3f} ({p['verdict']})" for p in worst))
@@ -397,24 +437,27 @@ def accuracy(args: argparse.Namespace, rows: list[dict[str, Any]], scratch: Path
     return {"groups": lines, "confidence": trusted, "photos": per_photo}
 
 
-def ran(method: str, rows: list[dict[str, Any]], out: Path, looks: str = "") -> tuple[Path, dict[str, Any]]:
+def ran(
+    method: str, rows: list[dict[str, Any]], out: Path, looks: str = "", model: str = "u2net"
+) -> tuple[Path, dict[str, Any]]:
     """One method over photos in a process of its own, and what it reports."""
     out.mkdir()
     listing = out / "rows.json"
     listing.write_text(json.dumps(rows), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    command = [sys.executable, __file__, "--looks", looks, "--worker", method, str(listing), str(out)]
+    command = [sys.executable, __file__, "--looks", looks, "--model", model]
+    command += ["--worker", method, str(listing), str(out)]
     subprocess.run(command, check=True, env=environment, stderr=subprocess.DEVNULL)
     return out, json.loads((out / "report.json").read_text(encoding="utf-8"))
 
 
-def times(rows: list[dict[str, Any]], count: int, scratch: Path) -> dict[str, dict[str, float]]:
+def times(rows: list[dict[str, Any]], count: int, scratch: Path, model: str) -> dict[str, dict[str, float]]:
     """Seconds, CPU seconds and peak memory per method on photos spread over all groups, the network included."""
     picked = [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
     area = sum(Image.open(row["photo"]).width * Image.open(row["photo"]).height for row in picked) / 1e6
     out: dict[str, dict[str, float]] = {}
     for method in ("ours", "rembg", "rembg, alpha matting"):
-        _, report = ran(method, picked, scratch / f"times_{len(out)}")
+        _, report = ran(method, picked, scratch / f"times_{len(out)}", model=model)
         seconds, cpu = (sum(row[key] for row in report["rows"]) for key in ("seconds", "cpu"))
         out[method] = {
             "seconds_per_mp": round(seconds / area, 3),

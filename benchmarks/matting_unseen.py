@@ -1,7 +1,7 @@
 """Does the confidence hold on photos its thresholds were never set on?
 
     python benchmarks/matting_unseen.py [--data ../shared/data] [--sample ../shared/sample_catalog] [--seed N]
-                                        [--looks DIR]
+                                        [--looks DIR] [--model u2net+isnet-general-use]
 
 Makes three kinds from the labelled photos, none of which any threshold was set on: mirrored photos (the network
 answers differently), tight crops with another margin of photos that ``matting.py`` does not crop, and products laid
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, default=matting.REPO.parent / "shared" / "sample_catalog")
     parser.add_argument("--seed", type=int, default=41)
     parser.add_argument("--looks", default="", help="folder that remembers the network's answers")
+    parser.add_argument("--model", default="u2net", help="a network, or two joined by +")
     args = parser.parse_args()
     rows = [row for row in matting.photos(args.sample, args.data) if not row["silhouette"]]
     heroes = [row for row in rows if "sample hero" in row["groups"]]
@@ -114,7 +115,7 @@ def main() -> None:
         folder = Path(scratch)
         made = mirrored(heroes + real, folder) + tight(other, folder)
         made += composed(heroes, [row for row in real if row["name"].startswith("kodak")], folder, args.seed)
-        out, report = matting.ran("ours", made, folder / "ours", args.looks)
+        out, report = matting.ran("ours", made, folder / "ours", args.looks, args.model)
         found = [
             {"name": row["name"], "kind": row["groups"][0]}
             | matting.measures(row, np.asarray(Image.open(out / f"{index}.png").convert("RGBA")))
@@ -132,7 +133,7 @@ def main() -> None:
     ]  # fmt: skip
     document = {"seed": args.seed, "kinds": kinds, "photos": photos}
     print(json.dumps(kinds, indent=1))
-    file = matting.HERE / "results" / "matting_unseen.json"
+    file = matting.results_file("matting_unseen", args.model)
     file.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

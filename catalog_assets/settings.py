@@ -26,7 +26,7 @@ class Settings:
         inventory: folder or ``s3://bucket/prefix`` with the catalogue and the photos.
         store: folder or ``s3://bucket/prefix`` for everything made.
         engine: the engine for scenes whose template says ``auto``.
-        matte_model: any model name rembg knows.
+        matte_model: any model name rembg knows, or two joined by ``+``: the second gives its opinion.
         budget_usd: ceiling per UTC day for everything that shares the store; 0 refuses paid engines.
         budget_run_usd: tighter ceiling per run, None for none.
         budget_sku_usd: tighter ceiling per SKU, None for none.

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from catalog_assets.imaging.matting import CutoutHints
     from catalog_assets.weights import Predictor
 
+    Sessions = tuple[Predictor, Predictor | None]
+    """The network, and the one asked for a second opinion."""
+
 
 def command(
     photos: Annotated[list[Path], typer.Argument(help="Photos; any format the line itself reads.")],
@@ -21,7 +24,9 @@ def command(
     material: Annotated[str, typer.Option(help="What it is made of, such as 'glass'.")] = "",
     category: Annotated[str, typer.Option(help="What it is, such as 'Jewellery > Rings'.")] = "",
     items: Annotated[int | None, typer.Option(help="How many separate things belong to it.", min=1)] = None,
-    model: Annotated[str, typer.Option(help="A rembg model; default: CATALOG_MATTE_MODEL.")] = "",
+    model: Annotated[
+        str, typer.Option(help="A rembg model, or two joined by +; default: CATALOG_MATTE_MODEL.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Cut products out of photos: <stem>.png with alpha, and how far to trust each.
@@ -41,13 +46,13 @@ def command(
     try:
         name = model or load_settings().matte_model
         out.mkdir(parents=True, exist_ok=True)
-        session = _session(name)
+        sessions = _sessions(name)
     except (SettingsError, WeightsError) as error:
         bad_call(str(error))
     except OSError as error:
         bad_call(f"The folder {out} cannot be made: {error.strerror}.")
     hints = CutoutHints(material=material, category=category, items=items)
-    rows = _all(photos, out, session, hints)
+    rows = _all(photos, out, sessions, hints)
     if as_json:
         print_json({"photos": rows})
     else:
@@ -57,24 +62,28 @@ def command(
         raise typer.Exit(1)
 
 
-def _session(name: str) -> Predictor:
+def _sessions(name: str) -> Sessions:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from catalog_assets.weights import matte_session
+    from catalog_assets.weights import matte_session, networks
 
+    first, second = networks(name)
     console = Console(stderr=True)
     columns = (TextColumn("weights of {task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(name, total=None, visible=False)
 
-        def shown(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, visible=True)
+        def session(model: str) -> Predictor:
+            task = progress.add_task(model, total=None, visible=False)
+            return matte_session(
+                model,
+                progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+            )
 
-        return matte_session(name, progress=shown)
+        return session(first), None if second is None else session(second)
 
 
-def _all(photos: list[Path], out: Path, session: Predictor, hints: CutoutHints) -> list[dict[str, Any]]:
+def _all(photos: list[Path], out: Path, sessions: Sessions, hints: CutoutHints) -> list[dict[str, Any]]:
     from rich.console import Console
     from rich.progress import track
 
@@ -83,7 +92,7 @@ def _all(photos: list[Path], out: Path, session: Predictor, hints: CutoutHints) 
     rows: list[dict[str, Any]] = []
     for photo in track(photos, "cutouts", console=console, disable=not console.is_terminal, transient=True):
         stem = _free_stem(photo.stem, taken)
-        row = _one(photo, out, stem, session, hints)
+        row = _one(photo, out, stem, sessions, hints)
         if "error" in row:
             typer.echo(f"{photo}: {row['error']}", err=True)
         rows.append(row)
@@ -99,17 +108,18 @@ def _free_stem(stem: str, taken: set[str]) -> str:
     return name
 
 
-def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHints) -> dict[str, Any]:
+def _one(photo: Path, out: Path, stem: str, sessions: Sessions, hints: CutoutHints) -> dict[str, Any]:
     from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
     from catalog_assets.imaging.doubt import mark_doubt
     from catalog_assets.imaging.encode import encode_png, thumbnail
     from catalog_assets.imaging.matting import make_cutout
 
     start = time.perf_counter()
+    network, opinion = sessions
     row: dict[str, Any] = {"file": str(photo), "out": None, "seconds": 0.0, "confidence": 0.0, "flags": []}
     try:
         rgb = decode_photo(photo.read_bytes()).rgb
-        cutout = make_cutout(rgb, session.predict, hints, sees=session.sees)
+        cutout = make_cutout(rgb, network.predict, hints, sees=network.sees, another=opinion)
         target = out / f"{stem}.png"
         _write(target, encode_png(cutout.rgba))
         row |= {
@@ -120,6 +130,8 @@ def _one(photo: Path, out: Path, stem: str, session: Predictor, hints: CutoutHin
             "reasons": list(cutout.reasons),
             "method": cutout.method,
         }
+        if opinion is not None:
+            row["model"] = f"{network.name}+{opinion.name}"
         if cutout.doubt is not None:
             doubt = out / f"{stem}.doubt.jpg"
             _write(doubt, thumbnail(mark_doubt(rgb, cutout.doubt), side=1024))

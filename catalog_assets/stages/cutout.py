@@ -22,7 +22,7 @@ class CutoutStage(Stage):
     version = f"1+{MATTING_VERSION}"
 
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
-        """The usable photos, the network, and what the catalogue says of the product's nature."""
+        """The usable photos, the network or both, and what the catalogue says of the product's nature."""
         item = item_of(line, sku)
         return {
             "photos": {view: facts["sha256"] for view, facts in usable_views(line, sku).items()},
@@ -42,7 +42,8 @@ class CutoutStage(Stage):
             photo = read_photo(line, facts["file"], facts["sha256"])
             hints = CutoutHints(material=item.material, category=item.category, items=item.items)
             look = read_look(line, sku, view, photo.shape[:2])
-            cutout = make_cutout(photo, line.predictor.predict, hints, look, line.predictor.sees)
+            network = line.predictor
+            cutout = make_cutout(photo, network.predict, hints, look, network.sees, line.opinion)
             name = f"cutout/{sku}/{view}.png"
             self.put(line, made, name, encode_png(cutout.rgba))
             thumb = thumbnail(cutout.rgba, checker=True)
@@ -56,6 +57,8 @@ class CutoutStage(Stage):
                 "verdict": cutout.verdict,
                 "method": cutout.method,
             }
+            if line.opinion is not None:
+                views[view]["model"] = f"{network.name}+{line.opinion.name}"
             if cutout.doubt is not None and cutout.verdict != "pass":
                 doubt = f"cutout/{sku}/{view}.doubt.jpg"
                 self.put(line, made, doubt, encode_jpeg(mark_doubt(photo, cutout.doubt), quality=85))

@@ -166,7 +166,7 @@ class Line:
         return read_pass_rates(self.store)
 
     def load_predictor(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Fetch the matting network's weights where they are missing.
+        """Fetch the weights of the matting network, or of both, where they are missing.
 
         Args:
             progress: hears of bytes got and bytes in all.
@@ -174,9 +174,11 @@ class Line:
         Raises:
             WeightsError: they cannot be had; the text says what to do.
         """
-        from catalog_assets.weights import pull
+        from catalog_assets.weights import networks, pull
 
-        pull(self.settings.matte_model, progress=progress)
+        for name in networks(self.settings.matte_model):
+            if name is not None:
+                pull(name, progress=progress)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -185,9 +187,26 @@ class Line:
         Raises:
             WeightsError: the weights cannot be had.
         """
+        from catalog_assets.weights import networks
+
+        return self._session(networks(self.settings.matte_model)[0])
+
+    @cached_property
+    def opinion(self) -> Predictor | None:
+        """The second network, likewise; None where ``CATALOG_MATTE_MODEL`` names but one.
+
+        Raises:
+            WeightsError: the weights cannot be had.
+        """
+        from catalog_assets.weights import networks
+
+        second = networks(self.settings.matte_model)[1]
+        return None if second is None else self._session(second)
+
+    def _session(self, name: str) -> Predictor:
         from catalog_assets.weights import matte_session
 
         with _predictor_lock:
-            session = matte_session(self.settings.matte_model, callers=self.settings.workers)
+            session = matte_session(name, callers=self.settings.workers)
         give_back()  # reading the weights needs twice their size for a moment
         return session

@@ -50,7 +50,9 @@ class RawPhotoStage(Stage):
                 hashes[photo.view] = view["sha256"]
             else:
                 hashes[photo.view] = sha256(self._bytes(line, sku, photo))
-        return {"photos": hashes, "model": line.settings.matte_model, "items": entry.item.items}
+        # A second network, asked for an opinion on the cutout, has no part in the first look.
+        network = line.settings.matte_model.partition("+")[0].strip()
+        return {"photos": hashes, "model": network, "items": entry.item.items}
 
     def make(self, line: Line, sku: str) -> Made:
         """Store and inspect every view; a photo that cannot be decoded fails the SKU."""

@@ -7,7 +7,7 @@ Usage::
     alpha = predict(rgb)                          # float32 in [0, 1], same height and width
 """
 
-from catalog_assets.weights.catalogue import MODELS, Model
+from catalog_assets.weights.catalogue import MODELS, Model, networks
 from catalog_assets.weights.download import pull
 from catalog_assets.weights.errors import WeightsError
 from catalog_assets.weights.folder import existing_file, model_folder
@@ -21,5 +21,6 @@ __all__ = [
     "existing_file",
     "matte_session",
     "model_folder",
+    "networks",
     "pull",
 ]

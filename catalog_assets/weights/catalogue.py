@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catalog_assets.weights.errors import WeightsError
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -40,3 +42,24 @@ MODELS: dict[str, Model] = {
         Model("bria-rmbg", 1024, "BRIA RMBG-2.0", False, 1024, "commercial use needs BRIA's agreement"),
     )
 }
+
+
+def networks(name: str) -> tuple[str, str | None]:
+    """The network that cuts out and, where ``name`` joins two by ``+``, the one asked for a second opinion.
+
+    Raises:
+        WeightsError: a model is unknown, or two cannot be asked in this way; the text says which and why.
+    """
+    names = [part.strip() for part in name.split("+")]
+    if len(names) > 2:
+        raise WeightsError(f"{name!r} names {len(names)} models: one, or two joined by '+', can be asked.")
+    for part in names:
+        if part not in MODELS:
+            raise WeightsError(
+                f"There is no matting model named {part!r}; choose one of {', '.join(MODELS)}."
+            )
+    if len(names) == 1:
+        return names[0], None
+    if names[0] == names[1]:
+        raise WeightsError(f"{name!r} names one model twice: a second opinion comes from another network.")
+    return names[0], names[1]

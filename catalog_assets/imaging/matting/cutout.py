@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting import confidence, edges, fuse, glass, holes, looks, spans, suspicion
-from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Predict
+from catalog_assets.imaging.matting import (
+    confidence,
+    edges,
+    fuse,
+    glass,
+    holes,
+    looks,
+    opinion,
+    spans,
+    suspicion,
+)
+from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Network, Predict
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.enough import Plain, enough
 from catalog_assets.imaging.matting.foreground import true_colours
+from catalog_assets.imaging.matting.rim import old_rim
 
 LEFT_OUT = 0.04
 """Product colours outside the product, as a share of it, from which a further look is taken."""
@@ -30,6 +42,7 @@ def make_cutout(
     hints: CutoutHints = CutoutHints(),  # noqa: B008 - frozen
     first_look: NDArray[np.float32] | None = None,
     sees: int = looks.NETWORK_SIDE,
+    another: Network | None = None,
 ) -> Cutout:
     """Cut the product out of a photo. Deterministic.
 
@@ -39,6 +52,7 @@ def make_cutout(
         hints: what the catalogue knows.
         first_look: the network's coarse alpha of the whole photo where the caller has it already.
         sees: pixels along a side of what the network sees.
+        another: a second network to ask for its opinion; None for none.
 
     Returns:
         The product with straight alpha, and how far to trust it.
@@ -50,6 +64,9 @@ def make_cutout(
     plain = _plain(rgb, whole, side)
     second = None if plain else looks.second_look(rgb, whole, predict, side)
     taken = ["whole"] + ([] if second is None else [second.kind])
+
+    told = None if another is None else opinion.ask(rgb, another, seen)
+    overall = None if told is None else opinion.weigh_whole(rgb, whole, told)
 
     box = _working_box(whole, second, width, height)
     small = looks.reduced(rgb[box[1] : box[3], box[0] : box[2]], looks.LOOK_SIDE)
@@ -73,6 +90,26 @@ def make_cutout(
         evidence = holes.evidence_of(small, fused)
         stray, _ = holes.misfits(fused, evidence)
 
+    heard = None
+    if told is not None and overall is not None:
+        held = _holding(box, overall.added(width, height), width, height)
+        moved = held != box
+        if moved:
+            small = looks.reduced(rgb[held[1] : held[3], held[0] : held[2]], looks.LOOK_SIDE)
+            masks = [d.mask.astype(np.float32) for d in disputes]
+            fused, disagreement, *masks = (
+                looks.Look("crop", box, f).on(held, small.shape[:2]) for f in (fused, disagreement, *masks)
+            )
+            disputes = [dataclasses.replace(d, mask=m > 0.5) for d, m in zip(disputes, masks, strict=True)]
+            box, grid = held, small.shape[:2]
+        heard = opinion.weigh(small, fused, told.on(box, grid), overall.colours)
+        disagreement = heard.confirmed(heard.alpha, disagreement)
+        if moved or not np.array_equal(fused, heard.alpha):
+            fused = heard.alpha
+            evidence = holes.evidence_of(small, fused)
+            stray, _ = holes.misfits(fused, evidence)
+            plain = Plain(edges.linear_model(small, fused), evidence) if plain else None
+
     judged_by = fused
     fused = holes.closed(small, fuse.settle(small, fused))
     fused, bars = spans.bridged(small, fused)
@@ -88,6 +125,7 @@ def make_cutout(
     solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
 
+    inside = np.s_[box[1] : box[3], box[0] : box[2]]
     judged = confidence.judge(
         confidence.Evidence(
             fused=fused,
@@ -105,6 +143,9 @@ def make_cutout(
             cut_off=suspicion.cut_off(fused > 0.5, looks.free_sides(box, width, height)),
             attached=suspicion.attached(small, fused),
             clear=clear,
+            rim=None if clear else old_rim(rgb[inside], alpha[inside], grid),
+            contested=None if heard is None else heard.contested(fused),
+            beside=None if overall is None else overall.beside(box, width, height),
         ),
         hints,
     )
@@ -115,6 +156,8 @@ def make_cutout(
         "bars": [bar.seen for bar in bars],
         "scores": judged.scores,
     }
+    if another is not None:
+        method["opinion"] = {"model": another.name} | ({} if heard is None else heard.to_json())
     if clear:
         method["transparency"] = (
             "least alpha over the fitted background, Fresnel at the walls" if clear == "solved" else clear
@@ -128,6 +171,14 @@ def make_cutout(
         method=method,
         doubt=judged.doubt(rgb.shape[:2]),
     )
+
+
+def _holding(box: Box, added: Box | None, width: int, height: int) -> Box:
+    """A box that also holds what a second network adds, with the margin of a crop."""
+    if added is None:
+        return box
+    more = looks.grown(added, looks.CROP_MARGIN, width, height)
+    return min(box[0], more[0]), min(box[1], more[1]), max(box[2], more[2]), max(box[3], more[3])
 
 
 def _finished(

@@ -1,0 +1,250 @@
+"""A second network's opinion of what the product is.
+
+Two looks of one network share its taste; another network errs elsewhere. U²-Net takes a row of hats together with
+their shadows and a boat without its rigging; IS-Net, which sees 1024 pixels where U²-Net sees 320, takes neither,
+but a turntable's rim and a chart that lies beside a bag. Neither is right alone, so nothing is averaged and no
+network wins a photo. What both call product stays; each connected region only one of them calls so is judged as a
+whole:
+
+- *of the first network alone*: dropped where its colours are not the product's and the other network is sure of its
+  no, or where it hangs on the product by next to nothing and the colours are not plainly the product's (a
+  neighbour); what the product encloses is left to the step that opens holes;
+- *of the second alone*: taken where its colours are the product's, or where they do not say but it is sure of it and
+  the region is well joined to the product; never where it is more than a part (another thing of the scene), or where
+  it runs out of the photo without being well joined (what the frame cuts off beside a product is the scene's);
+- *thin parts* of the second alone that start at the product and stick out of it are taken: it sees them, the first
+  network's pixels are too coarse to.
+
+Where the two have less than ``SAME`` in common they speak of different things. Then there is nothing to judge colours
+by; the first network's answer stands and the doubt is large. A product that fills the frame is not asked about: of
+such a photo a network picks out what is printed on the product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog_assets.imaging.matting.contract import Box, Network
+from catalog_assets.imaging.matting.edges import Field
+from catalog_assets.imaging.matting.fuse import MIN_REGION, SILENT, SURE, Colours, colours_of
+from catalog_assets.imaging.matting.looks import LOOK_SIDE, Look, first_look, reduced, side_for, subject_box
+
+SAME = 0.6
+"""Intersection over union from which two answers are about the same thing."""
+FILLS = 0.92
+"""Share of both sides of the photo from which a product fills the frame."""
+BACKGROUND = -1.0
+"""Mean log ratio below which a region of the first network alone is background."""
+NEIGHBOUR = 2.0
+"""Mean log ratio up to which a loose region of the first network alone may be a neighbour."""
+LOOSE, JOINED, ENCLOSED = 0.15, 0.3, 0.7
+"""Share of what surrounds a region that both call product: hardly joined, well joined, inside the product."""
+DOUBTED, DENIED = 0.8, 0.95
+"""Mean sureness of the second network's no that counts with the colours, and where they are silent."""
+CERTAIN = 0.9
+"""Mean sureness of its yes that counts where the colours are silent."""
+PART = 0.10
+"""Share of the product up to which what the second network alone sees may be a part of it."""
+CLEAR = 1.5
+"""Mean log ratio at which a difference is doubted a third as much as one the colours say nothing on."""
+REFUSED = 0.25
+"""Share of a piece that was refused from which no thin part of it is taken either."""
+PROTRUDES = 5.0
+"""Grid pixels a thin part must stick out of the product; nearer than that it is a matter of the edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A region that one network calls product and the other does not.
+
+    ``first``: the first network is the one; ``share`` of the product; ``evidence``: mean log ratio of its colours,
+    positive for product; ``kept``: whether it is product in the end.
+    """
+
+    mask: NDArray[np.bool_]
+    first: bool
+    share: float
+    evidence: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of asking.
+
+    ``first`` and ``second``: the two answers; ``alpha``: one made of them; ``agreement``: intersection over
+    union of the two answers; ``differences``: the regions that were judged, by ``colours``.
+    """
+
+    first: Field
+    second: Field
+    alpha: Field
+    agreement: float
+    differences: tuple[Difference, ...] = ()
+    colours: Colours | None = None
+
+    def added(self, width: int, height: int) -> Box | None:
+        """Of answers to the whole photo: the box, in its pixels, of what the second network adds; None for nothing."""
+        return subject_box(np.where(self.first > 0.5, np.float32(0.0), self.alpha), width, height)
+
+    def beside(self, box: Box, width: int, height: int) -> Field:
+        """Of answers to the whole photo: what is contested outside of a box in its pixels, (h, w) in [0, 1]."""
+        doubt = self.contested(self.alpha)
+        rows, columns = doubt.shape
+        x0, y0, x1, y1 = box
+        doubt[
+            y0 * rows // height : -(-y1 * rows // height), x0 * columns // width : -(-x1 * columns // width)
+        ] = 0.0
+        return doubt
+
+    def contested(self, alpha: Field) -> Field:
+        """How doubtful each pixel of the finished ``alpha`` is by this opinion, (h, w) in [0, 1].
+
+        1 where the second network sees it otherwise, and where either was overruled, less the clearer the colours
+        spoke there; edges do not count.
+        """
+        apart = ((alpha > 0.5) != (self.second > 0.5)).astype(np.uint8)
+        doubt = cv2.morphologyEx(apart, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)).astype(np.float32)
+        for difference in self.differences:
+            doubt[_grown(difference.mask, 9) & (doubt > 0) | difference.mask] = np.exp(
+                -abs(difference.evidence) / CLEAR
+            )
+        return doubt
+
+    def confirmed(self, alpha: Field, doubt: Field) -> Field:
+        """A doubt between two looks of the first network, less where the second sees what was settled on."""
+        return np.minimum(doubt, np.abs(alpha - self.second))
+
+    def to_json(self) -> dict[str, Any]:
+        """For a cutout's method."""
+        return {
+            "agreement": round(self.agreement, 4),
+            "differences": [
+                {
+                    "found_by": "first" if d.first else "second",
+                    "share": round(d.share, 4),
+                    "evidence": round(d.evidence, 2),
+                    "kept": d.kept,
+                }
+                for d in self.differences
+            ],
+        }
+
+
+def ask(rgb: NDArray[np.uint8], network: Network, first: NDArray[np.float32]) -> Look | None:
+    """The second network's answer to the whole photo; None where its opinion is worth nothing.
+
+    Args:
+        rgb: (H, W, 3) uint8 sRGB.
+        network: whom to ask. It is shown no crop and no canvas: they cost it more than they tell.
+        first: the first network's coarse alpha of the whole photo.
+    """
+    height, width = rgb.shape[:2]
+    box = subject_box(first, width, height)
+    if box is not None and min((box[2] - box[0]) / width, (box[3] - box[1]) / height) >= FILLS:
+        return None
+    return Look("whole", (0, 0, width, height), first_look(rgb, network.predict, side_for(network.sees)))
+
+
+def weigh(rgb: NDArray[np.uint8], first: Field, second: Field, colours: Colours | None = None) -> Heard:
+    """One alpha from two networks' answers on the same grid.
+
+    Args:
+        rgb: (h, w, 3) uint8 sRGB on that grid.
+        first: (h, w) in [0, 1], the answer that stands where nothing speaks against it.
+        second: (h, w) in [0, 1], the opinion.
+        colours: the product's and the background's as the whole photo shows them; learnt from this grid if None.
+    """
+    mine, theirs = first > 0.5, second > 0.5
+    both = mine & theirs
+    either = int(np.count_nonzero(mine | theirs))
+    agreement = float(np.count_nonzero(both)) / max(1, either)
+    sure, ground = (first > SURE) & (second > SURE), (first < 1 - SURE) & (second < 1 - SURE)
+    if agreement < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
+        return Heard(first, second, first, agreement)
+    colours = colours or colours_of(rgb, sure, ground)
+    evidence = np.clip(colours(rgb), -6.0, 6.0)
+    opened = cv2.morphologyEx((mine != theirs).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
+    size = max(int(np.count_nonzero(sure)), either // 4)
+    alpha = first.copy()
+    refused = np.zeros(first.shape, np.bool_)
+    differences: list[Difference] = []
+    for label in range(1, count):
+        share = float(stats[label, cv2.CC_STAT_AREA]) / size
+        if share < MIN_REGION:
+            continue
+        region = labels == label
+        around = _grown(region, 9)
+        own = bool(mine[region].mean() > 0.5)
+        mean = float(evidence[region].mean())
+        contact = np.count_nonzero(around & ~region & both) / max(1, np.count_nonzero(around & ~region))
+        certain = 1.0 - float(np.abs(second[region] - (0.0 if own else 1.0)).mean())
+        if own:
+            kept = not _denied(mean, contact, certain)
+            alpha[around] = first[around] if kept else np.minimum(first, second)[around]
+        else:
+            kept = _believed(share, mean, contact, certain, _at_frame(region))
+            alpha[around] = np.maximum(first, second)[around] if kept else first[around]
+            refused |= region & (not kept)
+        differences.append(Difference(region, own, share, mean, bool(kept)))
+    thin = _protruding(theirs & ~mine, refused, both, mine)
+    alpha = np.where(thin, np.maximum(alpha, second), alpha)
+    return Heard(first, second, alpha, agreement, tuple(differences), colours)
+
+
+def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look) -> Heard:
+    """The same of two looks at a whole photo, (H, W, 3) uint8 sRGB, on its look grid."""
+    small = reduced(rgb, LOOK_SIDE)
+    grid = small.shape[:2]
+    return weigh(small, first.on(first.box, grid), second.on(first.box, grid))
+
+
+def _denied(evidence: float, contact: float, certain: float) -> bool:
+    """Whether a region of the first network alone is dropped."""
+    if contact < LOOSE and evidence < NEIGHBOUR and certain >= DENIED:
+        return True
+    if contact >= ENCLOSED:
+        return False
+    return (evidence < BACKGROUND and certain >= DOUBTED) or (evidence < SILENT and certain >= DENIED)
+
+
+def _believed(share: float, evidence: float, contact: float, certain: float, at_frame: bool) -> bool:
+    """Whether a region of the second network alone is taken."""
+    if share > PART or (at_frame and contact < JOINED):
+        return False
+    return evidence > SILENT or (evidence > -SILENT and certain >= CERTAIN and contact >= LOOSE)
+
+
+def _protruding(
+    region: NDArray[np.bool_], refused: NDArray[np.bool_], both: NDArray[np.bool_], mine: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """What of a region starts at the product and sticks out of it, a pixel wider than seen; not its rim elsewhere.
+
+    Nothing at what was refused, and nothing of a piece of which ``REFUSED`` was.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
+    lost = np.bincount(labels[refused], minlength=count) >= REFUSED * stats[:, cv2.CC_STAT_AREA]
+    region = region & ~lost[labels] & ~_grown(refused, 15)
+    out = cv2.distanceTransform((~mine).astype(np.uint8), cv2.DIST_L2, 5)
+    tips = _grown(region & (out >= PROTRUDES), int(4 * PROTRUDES) + 1)
+    count, labels = cv2.connectedComponents((region & tips).astype(np.uint8), connectivity=8)
+    farthest = np.zeros(count, np.float32)
+    np.maximum.at(farthest, labels.ravel(), out.ravel())
+    starts = np.zeros(count, np.bool_)
+    starts[np.unique(labels[_grown(both, 3)])] = True
+    starts[0] = False
+    return _grown((starts & (farthest >= PROTRUDES))[labels], 3)
+
+
+def _at_frame(region: NDArray[np.bool_]) -> bool:
+    return bool(region[:3].any() or region[-3:].any() or region[:, :3].any() or region[:, -3:].any())
+
+
+def _grown(region: NDArray[np.bool_], window: int) -> NDArray[np.bool_]:
+    return cv2.dilate(region.astype(np.uint8), np.ones((window, window), np.uint8)) > 0

@@ -1,0 +1,75 @@
+"""The cutout stage with two networks: both are asked, both are named, and one alone stays what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from catalog_assets import weights
+from catalog_assets.imaging.encode import encode_jpeg
+from catalog_assets.settings import Settings
+from catalog_assets.stages.cutout import CutoutStage
+from catalog_assets.stages.line import Line
+from catalog_assets.stages.raw_photo import RawPhotoStage
+from catalog_assets.stages.stage import perform
+from catalog_assets.weights import session as sessions
+from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory with one bright disc, and two networks of one node that see what is bright."""
+    home = tmp_path / "models"
+    home.mkdir()
+    monkeypatch.setenv("U2NET_HOME", str(home))
+    monkeypatch.delenv("REMBG_HOME", raising=False)
+    monkeypatch.setattr(sessions, "_sessions", {})
+    (home / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
+    (home / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    rgb = np.random.default_rng(5).normal(40, 3, (1100, 1100, 3)).clip(0, 255).astype(np.uint8)
+    cv2.circle(rgb, (550, 550), 300, (235, 215, 200), -1, cv2.LINE_AA)
+    photos = tmp_path / "inventory" / "photos" / "A"
+    photos.mkdir(parents=True)
+    (photos / "hero.jpg").write_bytes(encode_jpeg(rgb))
+    (tmp_path / "inventory" / "catalog.csv").write_text("sku\nA\n", encoding="utf-8")
+    return tmp_path
+
+
+def cut(shop: Path, model: str) -> tuple[Line, dict[str, Any]]:
+    settings = Settings(
+        inventory=str(shop / "inventory"), store=str(shop / "store"), matte_model=model, workers=1
+    )
+    line = Line(settings)
+    line.publish_catalogue()
+    line.load_predictor()
+    for stage in (RawPhotoStage(), CutoutStage()):
+        step = perform(stage, line, "A")
+        assert step.outcome != "failed", step.record.reasons
+    return line, step.record.metadata["views"]["hero"]
+
+
+def test_naming_a_second_model_asks_it_and_makes_the_cutout_anew_but_not_the_intake(shop: Path) -> None:
+    line, alone = cut(shop, "u2netp")
+    before = {stage.name: line.manifest.get(stage.name, "A") for stage in (RawPhotoStage(), CutoutStage())}
+    line, pair = cut(shop, "u2netp+isnet-general-use")
+    after = {stage.name: line.manifest.get(stage.name, "A") for stage in (RawPhotoStage(), CutoutStage())}
+    assert "model" not in alone
+    assert "opinion" not in alone["method"]
+    assert pair["model"] == "u2netp+isnet-general-use"
+    assert pair["method"]["opinion"]["model"] == "isnet-general-use"
+    assert pair["sha256"] == alone["sha256"]  # of one mind
+    assert before["raw_photo"].fingerprint == after["raw_photo"].fingerprint
+    assert before["cutout"].fingerprint != after["cutout"].fingerprint
+    assert CutoutStage().inputs(line, "A")["model"] == "u2netp+isnet-general-use"
+    assert line.opinion is weights.matte_session("isnet-general-use")
+    assert line.predictor is weights.matte_session("u2netp")
+
+
+def test_an_unknown_second_model_stops_the_line_before_any_photo(shop: Path) -> None:
+    with pytest.raises(weights.WeightsError, match="no matting model named 'u3net'"):
+        cut(shop, "u2netp+u3net")
+    assert not (shop / "store" / "cutout").exists()
