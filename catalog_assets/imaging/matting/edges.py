@@ -80,16 +80,17 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     # The pixels next to the edge are mixtures; they count a little, for parts too thin to have others.
     back = _gaussians(colour, cv2.erode(here, disc) + 0.05 * here)
     front = _gaussians(colour, cv2.erode(there, disc) + 0.05 * there + _purest(colour, alpha, back[0]))
-    difference = front[0] - back[0]
+    difference: Field = front[0] - back[0]
     direction = _solve(front[1] + back[1], difference)
     separation = _dot(direction, difference)
-    slope = direction / np.maximum(separation, 1e-3)[..., None]
+    slope = np.asarray(direction / np.maximum(separation, np.float32(1e-3))[..., None], np.float32)
     offset = -_dot(slope, back[0])
     low = np.float32(SPREAD_BACK) * _spread(back[1], slope)
     high = 1 - np.float32(SPREAD_FRONT) * _spread(front[1], slope)
     ramp = np.maximum(high - low, np.float32(1 / STEEPEST))
     low = (low + high - ramp) / 2
-    return Linear(slope / ramp[..., None], (offset - low) / ramp, separation)
+    steep, shifted = slope / ramp[..., None], (offset - low) / ramp
+    return Linear(np.asarray(steep, np.float32), np.asarray(shifted, np.float32), separation)
 
 
 def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
@@ -250,14 +251,15 @@ def _gathered(plane: Field) -> Field:
     total = cv2.blur(plane, window, borderType=cv2.BORDER_REFLECT)
     for step, share in _COARSER:
         size = (max(2, width // step), max(2, height // step))
-        small = cv2.blur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), window)
-        total = total + np.float32(share) * cv2.resize(small, (width, height))
+        small = cv2.blur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), window) * np.float32(share)
+        total += cv2.resize(small, (width, height))
     return np.asarray(total, dtype=np.float32)
 
 
 def _dot(one: Field, two: Field) -> Field:
     """Σ over the three channels, plane by plane: numpy is slow over a last axis of three."""
-    return one[..., 0] * two[..., 0] + one[..., 1] * two[..., 1] + one[..., 2] * two[..., 2]
+    total = one[..., 0] * two[..., 0] + one[..., 1] * two[..., 1] + one[..., 2] * two[..., 2]
+    return np.asarray(total, np.float32)
 
 
 def _spread(covariance: Field, slope: Field) -> Field:

@@ -29,6 +29,10 @@ MIN_REGION = 0.003
 """Regions smaller than this share of the product are the finer look's business."""
 
 
+_BIN_OF = (np.arange(256, dtype=np.int32) * BINS) >> 8
+"""The bin of a channel's value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Colours:
     """How well a colour fits the product rather than the background: a table over RGB."""
@@ -37,8 +41,7 @@ class Colours:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log-likelihood ratio per pixel, positive for product; rgb (..., 3) uint8."""
-        q = (rgb.astype(np.uint16) * BINS) >> 8
-        return self.ratio[q[..., 0], q[..., 1], q[..., 2]]
+        return np.take(self.ratio, _bins(rgb))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Dispute:
 
 def colours_of(rgb: NDArray[np.uint8], product: NDArray[np.bool_], background: NDArray[np.bool_]) -> Colours:
     """Learn which colours are the product's and which the background's from sure pixels of each."""
-    there, here = histogram(rgb[product]), histogram(rgb[background])
+    bins = _bins(rgb)
+    there, here = _smoothed(bins[product]), _smoothed(bins[background])
     return Colours(np.log((there + _FLOOR) / (here + _FLOOR)).astype(np.float32))
 
 
@@ -143,9 +147,17 @@ def settle(rgb: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.flo
 
 def histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(BINS, BINS, BINS) of (n, 3) uint8 pixels, smoothed, summing to 1."""
-    q = (pixels.astype(np.uint16) * BINS) >> 8
-    index = (q[:, 0].astype(np.int64) * BINS + q[:, 1]) * BINS + q[:, 2]
-    table = np.bincount(index, minlength=BINS**3).reshape(BINS, BINS, BINS).astype(np.float64)
+    return _smoothed(_bins(pixels))
+
+
+def _bins(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Which bin of the flattened histogram each pixel falls into."""
+    r, g, b = (_BIN_OF[rgb[..., k]] for k in range(3))
+    return (r * BINS + g) * BINS + b
+
+
+def _smoothed(bins: NDArray[np.int32]) -> NDArray[np.float64]:
+    table = np.bincount(bins, minlength=BINS**3).reshape(BINS, BINS, BINS).astype(np.float64)
     for axis in range(3):
         table = _blurred(table, axis)
     return table / max(table.sum(), 1.0)

@@ -60,7 +60,7 @@ def old_shadow(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
     if not product.any() or np.count_nonzero(ground) < 400:
         return nothing
     light = np.maximum(to_linear(rgb), np.float32(1e-3))
-    share = light / np.maximum(_beside(light, ground), np.float32(2e-3))
+    share = np.asarray(light / np.maximum(_beside(light, ground), np.float32(2e-3)), np.float32)
     left, hue = _left_and_hue(share)
     grain = _grain(np.log(_left_and_hue(light)[0] + np.float32(5e-3)))
     plain = grain < max(FLAT, 1.5 * float(np.median(grain[ground > 0])))
@@ -103,7 +103,8 @@ def attached(rgb: NDArray[np.uint8], alpha: Field) -> NDArray[np.bool_]:
     q = (small.astype(np.uint16) * known.shape[0]) >> 8
     foreign = known[q[..., 0], q[..., 1], q[..., 2]] < FOREIGN
     light = np.maximum(to_linear(small), np.float32(1e-3))
-    share = light / np.maximum(_beside(light, beside.astype(np.uint8)), np.float32(2e-3))
+    around = np.maximum(_beside(light, beside.astype(np.uint8)), np.float32(2e-3))
+    share = np.asarray(light / around, np.float32)
     left, hue = _left_and_hue(share)
     other = (foreign & beside & ~((left < 1.05) & (hue < SHADE))).astype(np.uint8)
     other = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -149,9 +150,9 @@ def _left_and_hue(share: Field) -> tuple[Field, Field]:
     Plane by plane: a reduction over the last axis of three costs numpy twenty times as much.
     """
     r, g, b = (share[..., k] for k in range(3))
-    left = (r + g + b) / np.float32(3)
+    left = np.asarray((r + g + b) / np.float32(3), np.float32)
     apart = np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)
-    return left, apart / np.maximum(left, np.float32(1e-3))
+    return left, np.asarray(apart / np.maximum(left, np.float32(1e-3)), np.float32)
 
 
 def _beside(light: Field, ground: NDArray[np.uint8]) -> Field:
