@@ -65,9 +65,6 @@ def make_cutout(
     second = None if plain else looks.second_look(rgb, whole, predict, side)
     taken = ["whole"] + ([] if second is None else [second.kind])
 
-    told = None if another is None else opinion.ask(rgb, another, seen)
-    overall = None if told is None else opinion.weigh_whole(rgb, whole, told)
-
     box = _working_box(whole, second, width, height)
     small = looks.reduced(rgb[box[1] : box[3], box[0] : box[2]], looks.LOOK_SIDE)
     grid = small.shape[:2]
@@ -90,6 +87,10 @@ def make_cutout(
         evidence = holes.evidence_of(small, fused)
         stray, _ = holes.misfits(fused, evidence)
 
+    mine = looks.Look("crop", box, fused)
+    told = None if another is None else opinion.ask(rgb, another, mine)
+    said_clear = glass.said_clear(hints)
+    overall = None if told is None else opinion.weigh_whole(rgb, mine, told, clear=said_clear)
     heard = None
     if told is not None and overall is not None:
         held = _holding(box, overall.added(width, height), width, height)
@@ -102,7 +103,7 @@ def make_cutout(
             )
             disputes = [dataclasses.replace(d, mask=m > 0.5) for d, m in zip(disputes, masks, strict=True)]
             box, grid = held, small.shape[:2]
-        heard = opinion.weigh(small, fused, told.on(box, grid), overall.colours)
+        heard = opinion.weigh(small, fused, told.on(box, grid), overall.colours, clear=said_clear)
         disagreement = heard.confirmed(heard.alpha, disagreement)
         if moved or not np.array_equal(fused, heard.alpha):
             fused = heard.alpha

@@ -16,8 +16,9 @@ whole:
   network's pixels are too coarse to.
 
 Where the two have less than ``SAME`` in common they speak of different things. Then there is nothing to judge colours
-by; the first network's answer stands and the doubt is large. A product that fills the frame is not asked about: of
-such a photo a network picks out what is printed on the product.
+by; the first network's answer stands and the doubt is large. So it does for clear glass, which shows the ground's
+colours. A product that fills the frame is not asked about: of such a photo a network picks out what is printed on the
+product.
 """
 
 from __future__ import annotations
@@ -136,22 +137,30 @@ class Heard:
         }
 
 
-def ask(rgb: NDArray[np.uint8], network: Network, first: NDArray[np.float32]) -> Look | None:
+def ask(rgb: NDArray[np.uint8], network: Network, first: Look) -> Look | None:
     """The second network's answer to the whole photo; None where its opinion is worth nothing.
 
     Args:
         rgb: (H, W, 3) uint8 sRGB.
         network: whom to ask. It is shown no crop and no canvas: they cost it more than they tell.
-        first: the first network's coarse alpha of the whole photo.
+        first: what the first network's looks came to.
     """
     height, width = rgb.shape[:2]
-    box = subject_box(first, width, height)
+    x0, y0, x1, y1 = first.box
+    box = subject_box(first.alpha, x1 - x0, y1 - y0)
     if box is not None and min((box[2] - box[0]) / width, (box[3] - box[1]) / height) >= FILLS:
         return None
     return Look("whole", (0, 0, width, height), first_look(rgb, network.predict, side_for(network.sees)))
 
 
-def weigh(rgb: NDArray[np.uint8], first: Field, second: Field, colours: Colours | None = None) -> Heard:
+def weigh(
+    rgb: NDArray[np.uint8],
+    first: Field,
+    second: Field,
+    colours: Colours | None = None,
+    *,
+    clear: bool = False,
+) -> Heard:
     """One alpha from two networks' answers on the same grid.
 
     Args:
@@ -159,13 +168,14 @@ def weigh(rgb: NDArray[np.uint8], first: Field, second: Field, colours: Colours 
         first: (h, w) in [0, 1], the answer that stands where nothing speaks against it.
         second: (h, w) in [0, 1], the opinion.
         colours: the product's and the background's as the whole photo shows them; learnt from this grid if None.
+        clear: the product is clear glass, of which colours tell nothing.
     """
     mine, theirs = first > 0.5, second > 0.5
     both = mine & theirs
     either = int(np.count_nonzero(mine | theirs))
     agreement = float(np.count_nonzero(both)) / max(1, either)
     sure, ground = (first > SURE) & (second > SURE), (first < 1 - SURE) & (second < 1 - SURE)
-    if agreement < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
+    if clear or agreement < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
         return Heard(first, second, first, agreement)
     colours = colours or colours_of(rgb, sure, ground)
     evidence = np.clip(colours(rgb), -6.0, 6.0)
@@ -198,11 +208,11 @@ def weigh(rgb: NDArray[np.uint8], first: Field, second: Field, colours: Colours 
     return Heard(first, second, alpha, agreement, tuple(differences), colours)
 
 
-def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look) -> Heard:
-    """The same of two looks at a whole photo, (H, W, 3) uint8 sRGB, on its look grid."""
+def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look, *, clear: bool = False) -> Heard:
+    """The same on the look grid of the whole photo, (H, W, 3) uint8 sRGB, which is what ``second`` looked at."""
     small = reduced(rgb, LOOK_SIDE)
     grid = small.shape[:2]
-    return weigh(small, first.on(first.box, grid), second.on(first.box, grid))
+    return weigh(small, first.on(second.box, grid), second.on(second.box, grid), clear=clear)
 
 
 def _denied(evidence: float, contact: float, certain: float) -> bool:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from catalog_assets.imaging.matting import Cutout, make_cutout
+from catalog_assets.imaging.matting import Cutout, CutoutHints, make_cutout
+from catalog_assets.imaging.matting.looks import Look
 from catalog_assets.imaging.matting.opinion import SAME, ask, weigh
 from catalog_assets_tests.imaging.matting.test_cutout import alpha_of, disc, exact, iou, network, painted
 
@@ -139,11 +140,31 @@ def test_a_product_that_fills_the_frame_is_not_asked_about() -> None:
     photo = painted(box(12, 10, WIDTH - 12, HEIGHT - 10))
     second = Second(disc(HEIGHT, WIDTH, 320, 240, 40))
     look = box(12, 10, WIDTH - 12, HEIGHT - 10)
-    assert ask(photo, second, look) is None
+    assert ask(photo, second, Look("whole", (0, 0, WIDTH, HEIGHT), look)) is None
     assert same(
         make_cutout(photo, exact, first_look=look), make_cutout(photo, exact, first_look=look, another=second)
     )
     assert second.asked == 0
+
+
+@pytest.mark.parametrize("seen", [0.4, 0.8, 1.0])
+def test_of_clear_glass_the_first_networks_shape_stands(seen: float) -> None:
+    """Glass shows the ground: its colours would speak against it wherever the second network misses it."""
+    shape = disc(700, 700, 350, 350, 285)
+    photo = painted(shape * 0.12, np.array([230.0, 230.0, 230.0]))
+    hints = CutoutHints(material="Mouth-blown glass")
+    second = Second(disc(700, 700, 350, 350, 285 * seen))
+
+    def sees(rgb: np.ndarray) -> np.ndarray:  # only ever asked for the extended canvas here
+        side = rgb.shape[0]
+        return disc(side, side, side / 2, side / 2, 285 / 700 * side / 1.6)
+
+    alone = make_cutout(photo, sees, hints, shape)
+    pair = make_cutout(photo, sees, hints, shape, another=second)
+    assert second.asked == 1
+    assert "transparent" in alone.flags
+    assert pair.rgba.tobytes() == alone.rgba.tobytes()
+    assert (pair.confidence < alone.confidence) == (seen < 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
