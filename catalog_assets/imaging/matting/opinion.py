@@ -238,18 +238,26 @@ def _protruding(
 
     Nothing at what was refused, and nothing of a piece of which ``REFUSED`` was.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
-    lost = np.bincount(labels[refused], minlength=count) >= REFUSED * stats[:, cv2.CC_STAT_AREA]
+    labels, count = _pieces(region)
+    lost = np.bincount(labels[refused], minlength=count) >= REFUSED * np.bincount(
+        labels.ravel(), minlength=count
+    )
     region = region & ~lost[labels] & ~_grown(refused, 15)
     out = cv2.distanceTransform((~mine).astype(np.uint8), cv2.DIST_L2, 5)
     tips = _grown(region & (out >= PROTRUDES), int(4 * PROTRUDES) + 1)
-    count, labels = cv2.connectedComponents((region & tips).astype(np.uint8), connectivity=8)
+    labels, count = _pieces(region & tips)
     farthest = np.zeros(count, np.float32)
     np.maximum.at(farthest, labels.ravel(), out.ravel())
     starts = np.zeros(count, np.bool_)
     starts[np.unique(labels[_grown(both, 3)])] = True
     starts[0] = False
     return _grown((starts & (farthest >= PROTRUDES))[labels], 3)
+
+
+def _pieces(region: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
+    """The connected pieces of a region by number from 1, 0 elsewhere, and one more than their number."""
+    count, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)
+    return np.asarray(labels, np.intp), count
 
 
 def _at_frame(region: NDArray[np.bool_]) -> bool:
