@@ -28,6 +28,7 @@ from catalog_assets.scenes.templates import default_templates
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "catalog_assets" / "sample"
 REAL = ROOT.parent / "shared" / "data" / "matting"
+WHITE = (255, 255, 255)
 LOGO = SAMPLE / "brand" / "logo.png"
 
 
@@ -127,7 +128,13 @@ def make(product: Product, shot: Shot, scene: bool, rng: Rng, side: int) -> tupl
         (JPEG file, 2×3 transform cutout px to picture px), or None where no plate takes the product.
     """
     if scene:
-        templates = [t for t in default_templates() if t.applies_to(product.category, product.material)]
+        templates = [
+            t
+            for t in default_templates()
+            if (
+                t.name == shot.template if shot.template else t.applies_to(product.category, product.material)
+            )
+        ]
         template = templates[int(rng.integers(len(templates)))]
         view = ProductView("hero", shot.rgba, "0" * 64, category=product.category, material=product.material)
         request = SceneRequest(

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from qc_defects import FAMILIES, Family, Product, benign
-from qc_pictures import LOGO, ROOT, make, products
+from qc_pictures import LOGO, ROOT, WHITE, make, products
 from qc_scores import caught, markdown, summary, use_of
 
 from catalog_assets.imaging.decode import decode_photo
@@ -129,6 +129,8 @@ class Bench:
             shot = job.family.plant(product, job.severity, rng) if job.family else benign(product, rng)
             if shot is None:
                 continue
+            if shot.template or shot.asked != WHITE:
+                scene = shot.template is not None
             scene = scene and not shot.packshot_only
             made = make(product, shot, scene, rng, self.side)
             # A photo enlarged beyond what the brand allows fails rightly; nothing else is shown by such a picture.
@@ -145,6 +147,7 @@ class Bench:
                 "against": against.name,
                 "source": product.source,
                 "scene": scene,
+                "asked": shot.asked,
                 "transform": made[1].tolist() if shot.hint else None,
             }
         raise SystemExit(f"nothing could be made for {job.name}")
@@ -200,6 +203,7 @@ def examine(product: Product, data: bytes, facts: dict[str, Any]) -> dict[str, A
             kind="scene" if facts["scene"] else "packshot",
             label_lines=product.label,
             languages=product.languages,
+            background_rgb=tuple(facts["asked"]),
             logo_rgba=_logo() if product.source == "sample" else None,
             transform_hint=np.array(hint) if hint else None,
             label_known=product.source == "sample",

@@ -7,7 +7,7 @@ with the picture is done to the picture.
 
 from __future__ import annotations
 
-from qc_defects import colours, edges, framing, printed, shapes, technical
+from qc_defects import colours, edges, foreign, framing, printed, shapes, technical
 from qc_defects.honest import benign
 from qc_defects.product import Family, Product, Shot, jpeg
 
@@ -15,6 +15,7 @@ _PRINT = ("label_text", "label_pixels", "logo")
 _LOGO = ("logo", "label_pixels")
 _SHAPE = ("geometry", "silhouette", "product_found")
 _EDGE = ("halo", "silhouette", "holes", "geometry")
+_FOREIGN = ("holes", "silhouette", "background", "halo")
 _FRAME = ("fill", "margins", "cropped")
 
 FAMILIES: tuple[Family, ...] = (
@@ -44,6 +45,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("residue", framing.residue, ("background", "silhouette", "halo"), scene=False),
     Family("halo", edges.halo, _EDGE),
     Family("filled hole", edges.filled_hole, _EDGE),
+    Family("patch in an opening", foreign.patch_in_opening, _FOREIGN),
+    Family("patch beside", foreign.patch_beside, _FOREIGN),
     Family("eaten edge", edges.eaten_edge, _EDGE),
     Family("blur", technical.blur, ("sharpness",)),
     Family("enlarged", technical.upscaled, ("sharpness", "resolution")),

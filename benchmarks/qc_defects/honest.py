@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qc_defects.colours import tinted
+from qc_defects.foreign import GROUNDS
 from qc_defects.product import Product, Rng, Shot
+
+WHITE = (255, 255, 255)
 
 
 def benign(product: Product, rng: Rng) -> Shot:
@@ -61,4 +64,9 @@ def benign(product: Product, rng: Rng) -> Shot:
             out = cv2.resize(out, size, interpolation=how)
         return out
 
-    return Shot(rgba, after=after, quality=int(rng.integers(80, 96)))
+    quality = int(rng.integers(80, 96))
+    # "Other background": one in three stands on one of the grounds that patches are planted on, dark ones too.
+    ground = GROUNDS[int(rng.integers(len(GROUNDS)))] if rng.random() < 0.35 else WHITE
+    if isinstance(ground, str):
+        return Shot(rgba, after=after, quality=quality, template=ground)
+    return Shot(rgba, after=after, quality=quality, background=ground, asked=ground)

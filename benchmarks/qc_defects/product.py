@@ -64,11 +64,16 @@ class Product:
 
 @dataclass(frozen=True)
 class Shot:
-    """How a picture is made: the cutout to compose, then what is done to the finished picture."""
+    """How a picture is made: the cutout to compose, then what is done to the finished picture.
+
+    ``asked`` is the packshot ground the brand wants. A shot with a ``template`` is a scene of that name.
+    """
 
     rgba: Bytes
     fill: float = 0.85
     background: tuple[int, int, int] = (255, 255, 255)
+    asked: tuple[int, int, int] = (255, 255, 255)
+    template: str | None = None
     after: Callable[[Bytes, Bytes], Bytes] | None = None
     packshot_only: bool = False
     hint: bool = False

@@ -35,7 +35,7 @@ from catalog_assets.qc.registration import register
 from catalog_assets.qc.rules import ChannelRules, Limits
 from catalog_assets.qc.text import text_findings
 
-QC_VERSION = "6"
+QC_VERSION = "7"
 """Changes when any measure or default limit does, so that reports are made again."""
 
 __all__ = [

@@ -9,7 +9,9 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
+from catalog_assets.qc.foreign import covered
 from catalog_assets.qc.planes import length
+from catalog_assets.qc.rim import faint_rim
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 700
@@ -101,6 +103,8 @@ def fringe(
             strength = np.where(wide, np.inf, strength)
     marks = np.zeros(ring.shape, dtype=np.uint8)
     marks[strip] = ring[strip] & (total[:, 0] > 0.02) & (strength > 7 + 2.5 * noise)
+    if old is not None:
+        marks[faint_rim(pair, old, away, _below(pair) | lying) & ring] = 1
     marks = cv2.morphologyEx(marks, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     # Per stretch of outline, not per pixel: a fringe two pixels wide counts once.
     return float(marks.sum()) / float(ring.sum()), marks
@@ -157,7 +161,7 @@ def _below(pair: AlignedPair) -> Mask:
 
 
 def holes(case: Case) -> list[Finding]:
-    """Share of the product's openings (handle, loop, hand hole) in which the old background still stands."""
+    """Share of the product's openings (handle, loop, hand hole) in which the old background, or a patch, stands."""
     pair = case.pair(_SIDE)
     openings = _openings(pair)
     if openings is None:
@@ -166,7 +170,7 @@ def holes(case: Case) -> list[Finding]:
     worst_share, worst_box = 0.0, None
     old = _old_background(case, pair)
     for opening in openings:
-        share = _filled(pair, opening, old, case.plain)
+        share = 1.0 if covered(pair, opening, openings) else _filled(pair, opening, old, case.plain)
         if share is None:
             continue
         size = float(opening.sum())

@@ -41,7 +41,7 @@ class Limits(BaseModel):
         default=0.05, description="character error rate of the worst label line, at most"
     )
     label_difference: Share = Field(
-        default=0.15, description="share of a print's structure that differs, at most"
+        default=0.13, description="share of a print's structure that differs, at most"
     )
     logo_difference: Share = Field(
         default=0.12, description="share of the logo's structure that differs, at most"

@@ -21,6 +21,7 @@ from catalog_assets.qc.alignment import (
 )
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
+from catalog_assets.qc.foreign import patches
 from catalog_assets.qc.light import to_linear_float
 from catalog_assets.qc.planes import dot, fill_in, length, smooth, strongest
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
@@ -73,7 +74,7 @@ def presence(pair: AlignedPair, plain: tuple[int, int, int] | None) -> Presence:
 
 
 def silhouette(case: Case) -> list[Finding]:
-    """IoU of the outlines after the similarity, and the largest missing, added or replaced part."""
+    """IoU of the outlines after the similarity, and the largest missing, added, replaced or foreign part."""
     pair = case.pair(_SIDE)
     plain = case.plain
     limits = case.limits
@@ -97,9 +98,10 @@ def silhouette(case: Case) -> list[Finding]:
     # Pixels on the outline follow half-pixel differences in resampling.
     rim = _rim(pair)
     gone = missing & ~(rim & (pair.alpha < 0.9) & ~_thin(pair))
-    added = _added(pair, plain)
+    added, foreign = _added(pair, plain), patches(pair)
     if case.expect.reflection:
-        added &= ~mirror_zone(pair.alpha > 0.3)
+        beside = ~mirror_zone(pair.alpha > 0.3)
+        added, foreign = added & beside, foreign & beside
     replaced = _replaced(pair, missing)
     area = float(pair.alpha[pair.valid].sum())
     lost = float(pair.alpha[gone].sum())
@@ -119,6 +121,7 @@ def silhouette(case: Case) -> list[Finding]:
         (gone, "missing", there.contrast),
         (added, "added", None),
         (replaced, "changed", None),
+        (foreign, "foreign", None),
     ):
         extent, box = _largest(mask, pair.diagonal, contrast)
         limit = limits.part_size * (1.0 if what != "changed" else 1.6)
@@ -128,7 +131,10 @@ def silhouette(case: Case) -> list[Finding]:
                 extent,
                 limit,
                 f"% of the diagonal {what}",
-                f"A part of the product, {extent:.1f} % of its diagonal long, is {what}.",
+                f"A part of the product, {extent:.1f} % of its diagonal long, is {what}."
+                if what != "foreign"
+                else f"Beside the product lies something, {extent:.1f} % of its diagonal long, that is neither its "
+                "shadow nor the ground.",
                 "Compare the marked place with the photo and draw the scene again.",
                 pair.to_picture_box(box, case.size) if box else None,
             )
