@@ -17,23 +17,25 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Floats, Mask, bounding_box
 from catalog_assets.qc.planes import fill_in, length
 
-_TONE = (8, 4, 4)
-"""Half the range of one flat tone in 8-bit CIE Lab (L* ±3.1, a* and b* ±4): sensor noise and JPEG, no gradient."""
+_TONE = (5, 3, 3)
+"""Half the range of one flat tone in 8-bit CIE Lab (L* ±2, a* and b* ±3): sensor noise and JPEG, no gradient."""
 _FOLLOW = 4 | (2 << 8) | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY
 _STEP = 5.0
 """ΔE*ab of a patch's edge from which it is seen at all."""
-_CRISP = 0.7
+_CRISP = 0.6
 """Share of the outline, the product's own side left out, along which the edge must be crisp."""
-_PARTLY, _RUN = 0.1, 0.1
+_PARTLY, _RUN = 0.3, 0.15
 """Where shadow or ground of the patch's own tone leaves a gap: a smaller share, with an unbroken stretch that long, in
 diagonals, and longer on a ground that has edges itself."""
-_DARKEST, _DIMMED = 0.3, 0.92
-"""Share of the ground's light in an opening's lightest tenth: no shadow leaves less, and no patch that is told from
-the ground more."""
+_DARKEST, _DIMMED = 0.5, 0.92
+"""Light in an opening's lightest tenth as a share of that of the ground beside (of its darkest 3 %, of its darkest
+quarter): honest openings leave 0.75 of the first and more, black patches 0.1 to 0.5; a flat patch is told from the
+ground by 8 %."""
 _EVEN = 1.2
-"""CIE L* between the darkest and the lightest twentieth of an even tone, grain smoothed away."""
-_USUAL = 0.15
-"""Share of the ground around that has an opening's tone, from which that tone belongs there."""
+"""CIE L* between the darkest and the lightest twentieth of an even tone, grain smoothed away; patches have 0.3."""
+_USUAL = 0.12
+"""Share of the ground beside that has an opening's tone, from which that tone belongs there: the shadow under a chair
+has 0.23 to 0.34, nearly all patches 0.04 and less."""
 _ENTERING = 0.25
 """Side, in diagonals, of the largest patch that the canvas cuts off; what is larger belongs to the surroundings."""
 _SMALLEST = 0.0012
@@ -57,7 +59,7 @@ def patches(pair: AlignedPair) -> Mask:
     mask = np.pad(np.where(beside, 0, 1).astype(np.uint8), 1, constant_values=1)
     least = _SMALLEST * pair.diagonal**2
     usual = _usual_step(pair)
-    elsewhere = pair.outside & _open_ground(free)
+    ground, edge = pair.outside & _open_ground(free), _frame_of(pair)
     ys, xs = np.nonzero(near)
     step = max(3, round(0.012 * pair.diagonal))
     some = (ys % step == 0) | (xs % step == 0)
@@ -69,8 +71,10 @@ def patches(pair: AlignedPair) -> Mask:
         mask[mask == 2] = 1
         if region is None or not _ends_crisply(pair, region, free, away, usual):
             continue
-        # Through an opening, what is behind is seen in front of something else.
-        if elsewhere[region].any() or not _known_there(pair, region, elsewhere):
+        # Through an opening, what is behind is seen in front of something else, and what the canvas cuts off may
+        # be wall or floor: either goes on elsewhere.
+        doubtful = bool((region & edge).any()) or not bool((region & ground).any())
+        if not doubtful or not _known_there(pair, region, ground & ~region):
             found |= region
     for region in _standing_out(pair, beside & ~found, near, away, least):
         if _ends_crisply(pair, region, free, away, usual):
@@ -101,35 +105,45 @@ def _known_there(pair: AlignedPair, region: Mask, elsewhere: Mask) -> bool:
 def covered(pair: AlignedPair, opening: Mask, openings: Sequence[Mask]) -> bool:
     """Whether an opening shows a patch where the ground, in shadow or not, should be seen.
 
-    Some of an opening always sees the light: where its lightest tenth has less than three tenths of the light that
-    the darkest quarter of the ground around has, no ground is seen in it. And shadow has a gradient: one even tone,
-    darker than the ground around and nowhere to be found there, is paint.
+    The shadow in an opening goes on beyond the thin part around it: its tone is found there too, and some of the
+    opening sees as much light as the darkest of the ground there. Half of that light in an opening's lightest tenth
+    is no shadow. And shadow has a gradient: one even tone, darker than the ground beside and nowhere to be found on
+    it, is paint.
 
     Args:
         pair: cutout and picture.
         opening: (h, w) bool, one enclosed opening without its outermost pixels.
-        openings: all of them, none of which counts as ground around.
+        openings: all of them, none of which counts as ground beside.
     """
     inner = cv2.erode(opening.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    box = bounding_box(inner)
-    if box is None or int(inner.sum()) < 200:
+    beside = _beside(pair, inner, openings) if int(inner.sum()) >= 200 else None
+    if beside is None:
         return False
-    reach = max(8, round(0.12 * pair.diagonal))
-    around = np.zeros(opening.shape, dtype=bool)
-    around[max(0, box[1] - reach) : box[3] + reach, max(0, box[0] - reach) : box[2] + reach] = True
-    around &= pair.outside
-    for other in openings:
-        around &= cv2.dilate(other.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    if int(around.sum()) < 200:
-        return False
-    seen, ground = pair.lab_picture[inner], pair.lab_picture[around]
-    left = _luminance(np.percentile(seen[:, 0], 90)) / _luminance(np.percentile(ground[:, 0], 25))
-    if left < _DARKEST:
+    seen, ground = pair.lab_picture[inner], pair.lab_picture[beside]
+    lightest = _luminance(np.percentile(seen[:, 0], 90))
+    darkest, darker = (_luminance(v) for v in np.percentile(ground[:, 0], [3, 25]))
+    if lightest < _DARKEST * darkest:
         return True
     soft = cv2.GaussianBlur(np.ascontiguousarray(pair.lab_picture[..., 0]), (0, 0), 2.0)[inner]
     even = float(np.ptp(np.percentile(soft, [5, 95]))) < _EVEN
     usual = float((length(ground - np.median(seen, axis=0)) < 4.0).mean())
-    return even and left < _DIMMED and usual < _USUAL
+    return even and lightest < _DIMMED * darker and usual < _USUAL
+
+
+def _beside(pair: AlignedPair, inner: Mask, openings: Sequence[Mask]) -> Mask | None:
+    """(h, w) bool, the open ground nearest to an opening; None where there is none near."""
+    box = bounding_box(inner)
+    ground = pair.outside.copy()
+    for other in openings:
+        ground &= cv2.dilate(other.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    for share in (0.06, 0.12, 0.25):
+        reach = max(8, round(share * pair.diagonal))
+        near = np.zeros(inner.shape, dtype=bool)
+        if box:
+            near[max(0, box[1] - reach) : box[3] + reach, max(0, box[0] - reach) : box[2] + reach] = True
+        if int((near & ground).sum()) >= 200:
+            return near & ground
+    return None
 
 
 def _luminance(lightness: np.floating) -> float:
@@ -164,8 +178,11 @@ def _ends_crisply(pair: AlignedPair, region: Mask, free: Mask, away: Floats, usu
     cut_off = region & _frame_of(pair)
     if bool(cut_off.any()) and float(region.sum()) > (_ENTERING * pair.diagonal) ** 2:
         return False
+    # A gradient of the patch's own tone hangs on it as a narrow band, which is no part of it.
+    width = max(5, round(0.016 * pair.diagonal)) | 1
     solid = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    if float(cv2.distanceTransform(solid, cv2.DIST_L2, 3).max()) < 0.012 * pair.diagonal:
+    solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((width, width), np.uint8))
+    if float(solid.sum()) < _SMALLEST * pair.diagonal**2:
         return False
     outline, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     points = max(outline, key=len)[:, 0].astype(np.float32)
@@ -191,10 +208,12 @@ def _ends_crisply(pair: AlignedPair, region: Mask, free: Mask, away: Floats, usu
     ends = points[open_side]
     out = normal[open_side]
     lab = pair.lab_picture
-    profile = np.stack([_at(lab, ends + k * out) for k in (-4, -2, 3, 6)])
+    profile = np.stack([_at(lab, ends + k * out) for k in (-4, -2, 3, 6, 12)])
     step = length(profile[3] - profile[0])
     middle = length(profile[2] - profile[1])
-    crisp = (step > max(_STEP, 2.0 * usual)) & (middle > 0.75 * step)
+    # Beyond a joint or a thread the same tone goes on.
+    ends_there = length(profile[4] - profile[0]) > 0.5 * step
+    crisp = (step > max(_STEP, 2.0 * usual)) & (middle > 0.75 * step) & ends_there
     share = float(crisp.mean())
     return share >= _CRISP or (
         share >= _PARTLY and _longest_run(crisp) > (_RUN + 0.03 * usual) * pair.diagonal
