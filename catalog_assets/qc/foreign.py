@@ -38,6 +38,8 @@ _USUAL = 0.12
 has 0.23 to 0.34, nearly all patches 0.04 and less."""
 _ENTERING = 0.25
 """Side, in diagonals, of the largest patch that the canvas cuts off; what is larger belongs to the surroundings."""
+_THICK = 0.018
+"""Radius, in diagonals, of the largest circle in the thinnest patch; the shadow of a leg is a thinner streak."""
 _SMALLEST = 0.0012
 """Area of the smallest patch, in squared diagonals: 3.5 % of the diagonal square."""
 
@@ -182,7 +184,8 @@ def _ends_crisply(pair: AlignedPair, region: Mask, free: Mask, away: Floats, usu
     width = max(5, round(0.016 * pair.diagonal)) | 1
     solid = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((width, width), np.uint8))
-    if float(solid.sum()) < _SMALLEST * pair.diagonal**2:
+    thick = float(cv2.distanceTransform(np.pad(solid, 1), cv2.DIST_L2, 3).max())
+    if float(solid.sum()) < _SMALLEST * pair.diagonal**2 or thick < _THICK * pair.diagonal:
         return False
     outline, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     points = max(outline, key=len)[:, 0].astype(np.float32)

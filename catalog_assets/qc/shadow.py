@@ -10,9 +10,10 @@ from catalog_assets.qc.alignment import Floats, Mask, bounding_box
 _DEEPEST = 75.0
 """CIE L* a shadow takes away at most, but for the contact right under the product."""
 
-_CONTACT, _CALM = 12.0, 2.5
-"""Mean fine structure in CIE L* (difference of Gaussians of 1 and 2.5 px over 7 × 7 px) of the contact, where a
-shadow may end abruptly, and of the rest of a shadow below: honest ones reach 7.6 and 1.6, a smear of texture 5."""
+_CONTACT, _CALM = 12.0, 3.2
+"""Mean fine structure in CIE L* (difference of Gaussians of 1 and 2.5 px over 7 × 7 px) near the product, where a
+shadow may end abruptly along a ragged outline, and of the rest of a shadow below: there honest ones reach 3.0, a
+smear of texture 5 to 8."""
 
 
 def shadow_of(lab: Floats, base: Floats, product: Mask) -> Mask:
@@ -46,7 +47,7 @@ def shadow_of(lab: Floats, base: Floats, product: Mask) -> Mask:
     texture = cv2.blur(np.abs(soft - cv2.GaussianBlur(soft, (0, 0), 2.5)), (7, 7))
     low = np.zeros(product.shape, dtype=bool)
     low[round(box[1] + 0.45 * (box[3] - box[1])) :] = True
-    calm = texture < np.where(contact, _CONTACT, np.where(low, _CALM, 1.2))
+    calm = texture < np.where(contact | (low & (away < 0.04 * diagonal)), _CONTACT, np.where(low, _CALM, 1.2))
     reach = low | (away < 0.08 * diagonal)
     return plain & calm & reach
 
