@@ -87,7 +87,7 @@ def patches(pair: AlignedPair) -> Mask:
 def _open_ground(free: Mask) -> Mask:
     """What of the surroundings is not shut in by the product."""
     count, found = cv2.connectedComponents(free.astype(np.uint8), connectivity=4)
-    labels = np.asarray(found)
+    labels = np.asarray(found, dtype=np.intp)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     outer = np.zeros(count, dtype=bool)
     outer[np.unique(edge)] = True
@@ -122,8 +122,9 @@ def covered(pair: AlignedPair, opening: Mask, openings: Sequence[Mask]) -> bool:
     if beside is None:
         return False
     seen, ground = pair.lab_picture[inner], pair.lab_picture[beside]
-    lightest = _luminance(np.percentile(seen[:, 0], 90))
-    darkest, darker = (_luminance(v) for v in np.percentile(ground[:, 0], [3, 25]))
+    lightest = _luminance(float(np.percentile(seen[:, 0], 90)))
+    darkest = _luminance(float(np.percentile(ground[:, 0], 3)))
+    darker = _luminance(float(np.percentile(ground[:, 0], 25)))
     if lightest < _DARKEST * darkest:
         return True
     soft = cv2.GaussianBlur(np.ascontiguousarray(pair.lab_picture[..., 0]), (0, 0), 2.0)[inner]
@@ -148,9 +149,9 @@ def _beside(pair: AlignedPair, inner: Mask, openings: Sequence[Mask]) -> Mask | 
     return None
 
 
-def _luminance(lightness: np.floating) -> float:
+def _luminance(lightness: float) -> float:
     """CIE L* to relative luminance, without its linear toe: near black the ratio is of noise."""
-    return float(((lightness + 16.0) / 116.0) ** 3)
+    return ((lightness + 16.0) / 116.0) ** 3
 
 
 def _standing_out(pair: AlignedPair, free: Mask, near: Mask, away: Floats, least: float) -> list[Mask]:
@@ -171,7 +172,9 @@ def _standing_out(pair: AlignedPair, free: Mask, near: Mask, away: Floats, least
 def _flat_lab(pair: AlignedPair) -> Bytes:
     """The picture in 8-bit CIE Lab, without grain of a pixel or two."""
     lab = cv2.cvtColor(pair.picture.astype(np.float32), cv2.COLOR_RGB2LAB)
-    coded = np.clip(lab * np.float32([2.55, 1, 1]) + np.float32([0, 128, 128]), 0, 255).astype(np.uint8)
+    coded = np.clip(
+        lab * np.array([2.55, 1, 1], np.float32) + np.array([0, 128, 128], np.float32), 0, 255
+    ).astype(np.uint8)
     return cv2.medianBlur(coded, 5)
 
 
