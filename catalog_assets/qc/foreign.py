@@ -17,9 +17,11 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Floats, Mask, bounding_box
 from catalog_assets.qc.planes import fill_in, length
 
-_TONE = (5, 3, 3)
-"""Half the range of one flat tone in 8-bit CIE Lab (L* ±2, a* and b* ±3): sensor noise and JPEG, no gradient."""
-_FOLLOW = 4 | (2 << 8) | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY
+_SAME = 4 | (2 << 8) | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE
+_ONWARD = 4 | (2 << 8) | cv2.FLOODFILL_MASK_ONLY
+_FOLLOW = ((_SAME, (5, 3, 3)), (_SAME, (9, 5, 5)), (_ONWARD, (2, 1, 1)))
+"""How a tone is followed, in 8-bit CIE Lab: as far as it is the same but for noise and JPEG (L* ±2, a* and b* ±3), as
+far as it is lightly shaded (L* ±3.5, a* and b* ±5), and from pixel to pixel across any shading up to an edge."""
 _STEP = 5.0
 """ΔE*ab of a patch's edge from which it is seen at all."""
 _CRISP = 0.6
@@ -36,6 +38,8 @@ _EVEN = 1.2
 _USUAL = 0.12
 """Share of the ground beside that has an opening's tone, from which that tone belongs there: the shadow under a chair
 has 0.23 to 0.34, nearly all patches 0.04 and less."""
+_RARE, _COMMON = 0.02, 0.15
+"""Share of the surroundings with a tone from which it may go on behind the product; from which it is the ground's."""
 _ENTERING = 0.25
 """Side, in diagonals, of the largest patch that the canvas cuts off; what is larger belongs to the surroundings."""
 _THICK = 0.018
@@ -57,27 +61,22 @@ def patches(pair: AlignedPair) -> Mask:
     beside = free & (away > 1.5)
     near = free & (away > 3) & (away < 5 + 0.006 * pair.diagonal)
     lab8 = _flat_lab(pair)
-    # OpenCV keeps what was followed in a mask with a rim of one pixel, where 0 may still be followed.
-    mask = np.pad(np.where(beside, 0, 1).astype(np.uint8), 1, constant_values=1)
     least = _SMALLEST * pair.diagonal**2
     usual = _usual_step(pair)
     ground, edge = pair.outside & _open_ground(free), _frame_of(pair)
     ys, xs = np.nonzero(near)
     step = max(3, round(0.012 * pair.diagonal))
     some = (ys % step == 0) | (xs % step == 0)
-    for y, x in zip(ys[some].tolist(), xs[some].tolist(), strict=True):
-        if mask[y + 1, x + 1]:
-            continue
-        size = cv2.floodFill(lab8, mask, (x, y), 0, _TONE, _TONE, _FOLLOW)[0]
-        region = mask[1:-1, 1:-1] == 2 if size >= least else None
-        mask[mask == 2] = 1
-        if region is None or not _ends_crisply(pair, region, free, away, usual):
-            continue
-        # Through an opening, what is behind is seen in front of something else, and what the canvas cuts off may
-        # be wall or floor: either goes on elsewhere.
-        doubtful = bool((region & edge).any()) or not bool((region & ground).any())
-        if not doubtful or not _known_there(pair, region, ground & ~region):
-            found |= region
+    seeds = list(zip(xs[some].tolist(), ys[some].tolist(), strict=True))
+    for way in _FOLLOW:
+        for region in _followed(lab8, beside & ~found, seeds, way, least):
+            if not _ends_crisply(pair, region, free, away, usual):
+                continue
+            # Through an opening, what is behind is seen in front of something else, and what the canvas cuts off may
+            # be wall or floor: either goes on elsewhere, be it in a small place.
+            doubtful = bool((region & edge).any()) or not bool((region & ground).any())
+            if _found_there(pair, region, ground & ~region) < (_RARE if doubtful else _COMMON):
+                found |= region
     for region in _standing_out(pair, beside & ~found, near, away, least):
         if _ends_crisply(pair, region, free, away, usual):
             found |= region
@@ -95,13 +94,34 @@ def _open_ground(free: Mask) -> Mask:
     return outer[labels]
 
 
-def _known_there(pair: AlignedPair, region: Mask, elsewhere: Mask) -> bool:
-    """Whether the surroundings have the tone of a region themselves, be it in a small place."""
+def _followed(
+    lab8: Bytes,
+    where: Mask,
+    seeds: list[tuple[int, int]],
+    way: tuple[int, tuple[int, int, int]],
+    least: float,
+) -> list[Mask]:
+    """Every tone that stands at one of the (x, y) seeds, as far as it goes, where it is ``least`` pixels or more."""
+    # OpenCV keeps what was followed in a mask with a rim of one pixel, where 0 may still be followed.
+    how, reach = way
+    mask = np.pad(np.where(where, 0, 1).astype(np.uint8), 1, constant_values=1)
+    regions: list[Mask] = []
+    for x, y in seeds:
+        if mask[y + 1, x + 1]:
+            continue
+        if cv2.floodFill(lab8, mask, (x, y), 0, reach, reach, how)[0] >= least:
+            regions.append(mask[1:-1, 1:-1] == 2)
+        mask[mask == 2] = 1
+    return regions
+
+
+def _found_there(pair: AlignedPair, region: Mask, elsewhere: Mask) -> float:
+    """Share of the surroundings that have the tone of a region themselves."""
     around = pair.lab_picture[elsewhere]
     if not len(around):
-        return False
+        return 0.0
     tone = np.median(pair.lab_picture[region], axis=0)
-    return float((length(around[::5] - tone) < 4.0).mean()) > 0.02
+    return float((length(around[::5] - tone) < 4.0).mean())
 
 
 def covered(pair: AlignedPair, opening: Mask, openings: Sequence[Mask]) -> bool:
