@@ -20,7 +20,7 @@ from catalog_assets.imaging.intake import inspect_intake
 from catalog_assets.imaging.matting import CutoutHints, make_cutout
 from catalog_assets.imaging.packshot import compose_packshot
 from catalog_assets.ocr import tesseract_reader
-from catalog_assets.qc.check import Expectation, Picture, check_picture
+from catalog_assets.qc.check import Cut, Expectation, Picture, check_picture
 from catalog_assets.qc.findings import verdict_of
 from catalog_assets.scenes.certificate import make_certificate
 from catalog_assets.scenes.contract import EngineError, ProductView
@@ -82,6 +82,7 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
         name = scene.template.name
         pictures.append((scene.name, jpeg, drawn.rgb, drawn.digital_source_type, drawn.transform, name))
     sources: list[ListingSource] = []
+    cut = Cut(cutout.rgba)  # what is known of the product is kept from picture to picture
     for name, jpeg, rgb, kind, transform, template in pictures:
         _write(out / f"{sku}-{name}.jpg", jpeg)
         seen = decode_photo(jpeg)
@@ -101,7 +102,7 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
         )
         report = check_picture(
             Picture(name, seen.rgb, seen.facts),
-            cutout.rgba,
+            cut,
             photo_rgb=photo.rgb,
             expect=expect,
             limits=brand.limits,
