@@ -44,7 +44,8 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
     if any(not f.passed and f.severity == "block" for f in findings):
         return "held"
     hints = CutoutHints(material=item.material, category=item.category, items=item.items)
-    cutout = make_cutout(photo.rgb, line.predictor.predict, hints, look, line.predictor.sees)
+    network = line.predictor
+    cutout = make_cutout(photo.rgb, network.predict, hints, look, network.sees, line.opinion)
     png = encode_png(cutout.rgba)
     _write(out / f"{sku}-cutout.png", png)
     cut_sha = sha256(png)
