@@ -83,14 +83,13 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     difference: Field = front[0] - back[0]
     direction = _solve(front[1] + back[1], difference)
     separation = _dot(direction, difference)
-    slope = np.asarray(direction / np.maximum(separation, np.float32(1e-3))[..., None], np.float32)
+    slope = _divided(direction, np.maximum(separation, np.float32(1e-3)))
     offset = -_dot(slope, back[0])
     low = np.float32(SPREAD_BACK) * _spread(back[1], slope)
     high = 1 - np.float32(SPREAD_FRONT) * _spread(front[1], slope)
     ramp = np.maximum(high - low, np.float32(1 / STEEPEST))
     low = (low + high - ramp) / 2
-    steep, shifted = slope / ramp[..., None], (offset - low) / ramp
-    return Linear(np.asarray(steep, np.float32), np.asarray(shifted, np.float32), separation)
+    return Linear(_divided(slope, ramp), np.asarray((offset - low) / ramp, np.float32), separation)
 
 
 def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
@@ -109,7 +108,7 @@ def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
     if not long:
         return np.zeros_like(alpha)
     thin = np.isin(labels, long)
-    away = np.sqrt(_dot(colour - ground, colour - ground)) * product
+    away = length_of(colour - ground) * product
     most = cv2.dilate(away, np.ones((7, 7), np.uint8))
     return np.float32(_PURE) * thin * np.square(away / np.maximum(most, np.float32(1e-3)), dtype=np.float32)
 
@@ -256,10 +255,19 @@ def _gathered(plane: Field) -> Field:
     return np.asarray(total, dtype=np.float32)
 
 
+def length_of(vectors: Field) -> Field:
+    """Length of each vector of (h, w, 3)."""
+    return np.sqrt(_dot(vectors, vectors))
+
+
 def _dot(one: Field, two: Field) -> Field:
     """Σ over the three channels, plane by plane: numpy is slow over a last axis of three."""
     total = one[..., 0] * two[..., 0] + one[..., 1] * two[..., 1] + one[..., 2] * two[..., 2]
     return np.asarray(total, np.float32)
+
+
+def _divided(vector: Field, by: Field) -> Field:
+    return np.asarray(vector / cv2.merge((by, by, by)), np.float32)
 
 
 def _spread(covariance: Field, slope: Field) -> Field:
