@@ -7,6 +7,10 @@ Makes three kinds from the labelled photos, none of which any threshold was set 
 answers differently), tight crops with another margin of photos that ``matting.py`` does not crop, and products laid
 over parts of other photos, sharp or blurred as by a lens, with grain, from a seed. Prints, kind by kind, how many
 cutouts under IoU 0.9 were flagged and how many good ones were, and writes results/matting_unseen.json.
+
+Also tries the doubt about a rim of the old ground: on the true mattes of the labelled photos as they are and grown by
+2 to 6 pixels, and on the cutouts just made; for each the share of photos of which more than a fifth of the outline
+(where the doubt is full) and of which more than a tenth (where it begins) is rim.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ MARGIN = 0.06
 BLURS = (0.0, 3.0, 9.0)
 """Sigma in pixels of the ground behind a product, taken in turn."""
 GRAIN = 2.0
+GROWN = (2, 3, 4, 6)
+"""Pixels by which true mattes are made too large."""
 
 
 def opened(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +103,35 @@ def composed(
     return made
 
 
+def rims(rows: list[dict[str, Any]], made: list[dict[str, Any]], out: Path) -> dict[str, dict[str, float]]:
+    """Of planted rims, true mattes and finished cutouts: how many are doubted."""
+    from catalog_assets.imaging.matting.rim import old_rim
+
+    shares: dict[str, list[float]] = {}
+
+    def measured(name: str, rgb: np.ndarray, alpha: np.ndarray) -> None:
+        shares.setdefault(name, []).append(old_rim(rgb, np.ascontiguousarray(alpha), (64, 64)).share)
+
+    for row in rows:
+        rgb, alpha = opened(row)
+        measured("true mattes", rgb, alpha)
+        for pixels in GROWN:
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+            measured(f"grown by {pixels}", rgb, cv2.dilate(alpha, disc))
+    for index, row in enumerate(made):
+        cutout = np.asarray(Image.open(out / f"{index}.png").convert("RGBA"))
+        measured("our cutouts", opened(row)[0], cutout[..., 3])
+    return {
+        name: {
+            "photos": len(found),
+            "over_a_tenth": round(float(np.mean(np.array(found) > 0.1)), 3),
+            "over_a_fifth": round(float(np.mean(np.array(found) > 0.2)), 3),
+            "median": round(float(np.median(found)), 3),
+        }
+        for name, found in shares.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -122,6 +157,7 @@ def main() -> None:
             | facts
             for index, (row, facts) in enumerate(zip(made, report["rows"], strict=True))
         ]
+        planted = rims(rows, made, out)
     kinds = {
         kind: matting.trust([p for p in found if p["kind"] == kind])
         for kind in ("mirrored", "tight", "composed")
@@ -131,8 +167,9 @@ def main() -> None:
          "looks": p["looks"]}
         for p in found
     ]  # fmt: skip
-    document = {"seed": args.seed, "kinds": kinds, "photos": photos}
+    document = {"seed": args.seed, "kinds": kinds, "rims": planted, "photos": photos}
     print(json.dumps(kinds, indent=1))
+    print(json.dumps(planted, indent=1))
     file = matting.results_file("matting_unseen", args.model)
     file.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 

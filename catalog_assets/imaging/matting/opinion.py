@@ -7,8 +7,8 @@ network wins a photo. What both call product stays; each connected region only o
 whole:
 
 - *of the first network alone*: dropped where its colours are not the product's and the other network is sure of its
-  no, or where it hangs on the product by next to nothing and the colours are not plainly the product's (a
-  neighbour); what the product encloses is left to the step that opens holes;
+  no, or where it is not well joined to the product, the other is as sure, and the colours are not plainly the
+  product's (a neighbour); what the product encloses is left to the step that opens holes;
 - *of the second alone*: taken where its colours are the product's, or where they do not say but it is sure of it and
   the region is well joined to the product; never where it is more than a part (another thing of the scene), or where
   it runs out of the photo without being well joined (what the frame cuts off beside a product is the scene's);
@@ -42,9 +42,9 @@ FILLS = 0.92
 BACKGROUND = -1.0
 """Mean log ratio below which a region of the first network alone is background."""
 NEIGHBOUR = 2.0
-"""Mean log ratio up to which a loose region of the first network alone may be a neighbour."""
+"""Mean log ratio up to which a region of the first network alone that is not well joined may be a neighbour."""
 LOOSE, JOINED, ENCLOSED = 0.15, 0.3, 0.7
-"""Share of what surrounds a region that both call product: hardly joined, well joined, inside the product."""
+"""Share of what surrounds a region that both call product: not joined, well joined, inside the product."""
 DOUBTED, DENIED = 0.8, 0.95
 """Mean sureness of the second network's no that counts with the colours, and where they are silent."""
 CERTAIN = 0.9
@@ -175,7 +175,9 @@ def weigh(
     either = int(np.count_nonzero(mine | theirs))
     agreement = float(np.count_nonzero(both)) / max(1, either)
     sure, ground = (first > SURE) & (second > SURE), (first < 1 - SURE) & (second < 1 - SURE)
-    if clear or agreement < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
+    if clear and agreement >= SAME:
+        return Heard(first, first, first, agreement)  # of one thing; how much of its walls tells nothing
+    if agreement < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
         return Heard(first, second, first, agreement)
     colours = colours or colours_of(rgb, sure, ground)
     evidence = np.clip(colours(rgb), -6.0, 6.0)
@@ -217,7 +219,7 @@ def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look, *, clear: boo
 
 def _denied(evidence: float, contact: float, certain: float) -> bool:
     """Whether a region of the first network alone is dropped."""
-    if contact < LOOSE and evidence < NEIGHBOUR and certain >= DENIED:
+    if contact < JOINED and evidence < NEIGHBOUR and certain >= DENIED:
         return True
     if contact >= ENCLOSED:
         return False

@@ -164,7 +164,7 @@ def test_of_clear_glass_the_first_networks_shape_stands(seen: float) -> None:
     assert second.asked == 1
     assert "transparent" in alone.flags
     assert pair.rgba.tobytes() == alone.rgba.tobytes()
-    assert (pair.confidence < alone.confidence) == (seen < 1)
+    assert (pair.confidence < alone.confidence) == (seen < 0.7)  # less than half of it is another thing
 
 
 @pytest.mark.parametrize("seed", range(3))
