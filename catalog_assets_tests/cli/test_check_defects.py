@@ -28,7 +28,7 @@ finally:
 pytestmark = pytest.mark.skipif("en" not in languages(), reason="tesseract is not installed here")
 
 SCALE = 0.7
-OF = {"hue": "FH-MUG-001", "filled hole": "FH-MUG-001", "halo": "FH-MUG-001", "residue": "FH-MUG-001"}
+OF = dict.fromkeys(("hue", "filled hole", "patch in an opening", "halo", "residue"), "FH-MUG-001")
 """Which product a family is planted on, where it is not the tin with its label."""
 
 
@@ -63,7 +63,8 @@ def _check(folder: Path, product: Product, shot: Shot, against: Product) -> tupl
     (folder / "picture.jpg").write_bytes(file.getvalue())
     Image.fromarray(against.rgba).save(folder / "cutout.png", compress_level=1)
     Image.fromarray(against.photo).save(folder / "photo.png", compress_level=1)
-    (folder / "brand.yaml").write_text("name: Fernhill\nlogo: logo.png\n")
+    asked = "#" + "".join(f"{value:02X}" for value in shot.asked)
+    (folder / "brand.yaml").write_text(f'name: Fernhill\nlogo: logo.png\nbackground: "{asked}"\n')
     (folder / "logo.png").write_bytes((SAMPLE / "brand" / "logo.png").read_bytes())
     arguments = ["picture.jpg", "--cutout", "cutout.png", "--photo", "photo.png", "--brand", "brand.yaml"]
     if shot.hint:
