@@ -17,16 +17,14 @@ from catalog_assets.imaging.colour import to_lab
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Floats, Mask, bounding_box
 from catalog_assets.qc.planes import fill_in, length
 
-_SAME = 4 | (2 << 8) | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE
-_ONWARD = 4 | (2 << 8) | cv2.FLOODFILL_MASK_ONLY
-_FOLLOW = ((_SAME, (5, 3, 3)), (_SAME, (9, 5, 5)), (_ONWARD, (2, 1, 1)))
-"""How a tone is followed, in 8-bit CIE Lab: as far as it is the same but for noise and JPEG (L* ±2, a* and b* ±3), as
-far as it is lightly shaded (L* ±3.5, a* and b* ±5), and from pixel to pixel across any shading up to an edge."""
+_TONE = (5, 3, 3)
+"""Half the range of one tone in 8-bit CIE Lab (L* ±2, a* and b* ±3): sensor noise and JPEG, no gradient."""
+_FOLLOW = 4 | (2 << 8) | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE
 _STEP = 5.0
 """ΔE*ab of a patch's edge from which it is seen at all."""
-_CRISP = 0.6
+_CRISP = 0.65
 """Share of the outline, the product's own side left out, along which the edge must be crisp."""
-_PARTLY, _RUN = 0.3, 0.15
+_PARTLY, _RUN = 0.45, 0.15
 """Where shadow or ground of the patch's own tone leaves a gap: a smaller share, with an unbroken stretch that long, in
 diagonals, and longer on a ground that has edges itself."""
 _DARKEST, _DIMMED = 0.5, 0.92
@@ -68,15 +66,14 @@ def patches(pair: AlignedPair) -> Mask:
     step = max(3, round(0.012 * pair.diagonal))
     some = (ys % step == 0) | (xs % step == 0)
     seeds = list(zip(xs[some].tolist(), ys[some].tolist(), strict=True))
-    for way in _FOLLOW:
-        for region in _followed(lab8, beside & ~found, seeds, way, least):
-            if not _ends_crisply(pair, region, free, away, usual):
-                continue
-            # Through an opening, what is behind is seen in front of something else, and what the canvas cuts off may
-            # be wall or floor: either goes on elsewhere, be it in a small place.
-            doubtful = bool((region & edge).any()) or not bool((region & ground).any())
-            if _found_there(pair, region, ground & ~region) < (_RARE if doubtful else _COMMON):
-                found |= region
+    for region in _followed(lab8, beside, seeds, least):
+        if not _ends_crisply(pair, region, free, away, usual):
+            continue
+        # Through an opening, what is behind is seen in front of something else, and what the canvas cuts off may be
+        # wall or floor: either goes on elsewhere, be it in a small place.
+        doubtful = bool((region & edge).any()) or not bool((region & ground).any())
+        if _found_there(pair, region, ground & ~region) < (_RARE if doubtful else _COMMON):
+            found |= region
     for region in _standing_out(pair, beside & ~found, near, away, least):
         if _ends_crisply(pair, region, free, away, usual):
             found |= region
@@ -94,22 +91,15 @@ def _open_ground(free: Mask) -> Mask:
     return outer[labels]
 
 
-def _followed(
-    lab8: Bytes,
-    where: Mask,
-    seeds: list[tuple[int, int]],
-    way: tuple[int, tuple[int, int, int]],
-    least: float,
-) -> list[Mask]:
+def _followed(lab8: Bytes, where: Mask, seeds: list[tuple[int, int]], least: float) -> list[Mask]:
     """Every tone that stands at one of the (x, y) seeds, as far as it goes, where it is ``least`` pixels or more."""
     # OpenCV keeps what was followed in a mask with a rim of one pixel, where 0 may still be followed.
-    how, reach = way
     mask = np.pad(np.where(where, 0, 1).astype(np.uint8), 1, constant_values=1)
     regions: list[Mask] = []
     for x, y in seeds:
         if mask[y + 1, x + 1]:
             continue
-        if cv2.floodFill(lab8, mask, (x, y), 0, reach, reach, how)[0] >= least:
+        if cv2.floodFill(lab8, mask, (x, y), 0, _TONE, _TONE, _FOLLOW)[0] >= least:
             regions.append(mask[1:-1, 1:-1] == 2)
         mask[mask == 2] = 1
     return regions

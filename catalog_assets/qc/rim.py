@@ -65,6 +65,9 @@ def faint_rim(pair: AlignedPair, old: Floats, away: Floats, dimmed: Mask) -> Mas
     first = np.maximum(profile[0], profile[1])
     drop = np.max([a - b for a, b in pairwise(profile)], axis=0)
     rim = (first > 0.45) & (first < 1.6) & (profile[-1] < 0.3 * first) & (drop > 0.4 * first)
+    # Where the old ground is only darker than the new one, a close shadow looks like it, but ends less abruptly.
+    darker = (gap[:, 0] < 0) & (aside <= 6.0)
+    rim &= ~darker | ((first > 0.6) & (drop > 0.5 * first))
     rim &= strange < 0.35 * first + 0.1
     marks = np.zeros(strip.shape, dtype=bool)
     marks[strip] = rim & usable & (reach > 1.5) & (reach <= 4.5)
