@@ -122,10 +122,7 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
     inseparable = float(np.mean(seen.trust[outline] < 0.5)) if outline.any() else 1.0
     scores = {
         "half_found": half,
-        "unsettled": float(
-            seen.disagreement[cv2.erode(outline.astype(np.uint8), np.ones((1, 1), np.uint8)) == 0].sum()
-        )
-        / size,
+        "unsettled": float(seen.disagreement[~outline].sum()) / size,
         "disputed": seen.disputed,
         "inseparable": inseparable,
         "left_out": seen.left_out,

@@ -1,8 +1,7 @@
-"""The recipe of a cutout: look, look again, fuse, open the holes, solve the edge, say how sure we are."""
+"""The recipe of a cutout: ask the networks, mend bars, open the holes, solve the edge, say how sure we are."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import cv2
@@ -10,26 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.matting import (
+    answer,
     confidence,
     edges,
     fuse,
     glass,
     holes,
     looks,
-    opinion,
     spans,
     suspicion,
 )
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Network, Predict
 from catalog_assets.imaging.matting.edges import Field
-from catalog_assets.imaging.matting.enough import Plain, enough
 from catalog_assets.imaging.matting.foreground import true_colours
 from catalog_assets.imaging.matting.rim import old_rim
 
-LEFT_OUT = 0.04
-"""Product colours outside the product, as a share of it, from which a further look is taken."""
-LIKE_BACKGROUND = 0.05
-"""Background colours inside the product, likewise, where only one look has been taken."""
 STREAK = 4.0
 """Half-width of a streak in grid pixels."""
 CRUMB = 0.002
@@ -57,71 +51,25 @@ def make_cutout(
     Returns:
         The product with straight alpha, and how far to trust it.
     """
-    height, width = rgb.shape[:2]
     side = looks.side_for(sees)
-    seen = looks.first_look(rgb, predict, side) if first_look is None else first_look
-    whole = looks.Look("whole", (0, 0, width, height), seen)
-    plain = _plain(rgb, whole, side)
-    second = None if plain else looks.second_look(rgb, whole, predict, side)
-    taken = ["whole"] + ([] if second is None else [second.kind])
+    said = answer.look(rgb, predict, first_look, side)
+    told = None
+    if another is not None:
+        said, told = answer.hear(rgb, said, another, clear=glass.said_clear(hints))
+    small, box, disagreement, evidence = said.small, said.box, said.disagreement, said.evidence
+    grid, photo = small.shape[:2], (rgb.shape[1], rgb.shape[0])
 
-    box = _working_box(whole, second, width, height)
-    small = looks.reduced(rgb[box[1] : box[3], box[0] : box[2]], looks.LOOK_SIDE)
-    grid = small.shape[:2]
-    coarse = whole.on(box, grid)
-    fine = coarse if second is None else second.on(box, grid)
-    if second is not None and second.kind == "extended":
-        # It sees surroundings but less detail; the whole photo's answer stands wherever it is sure.
-        coarse, fine = fine, np.where(np.abs(coarse - 0.5) > 0.4, coarse, fine)
-    fused, disputes = (coarse.copy(), []) if second is None else fuse.fuse(small, coarse, fine)
-    disagreement = confidence.unsettled(coarse, fine, disputes)
-    evidence = plain.evidence if plain else holes.evidence_of(small, fused)
-    stray, alike = holes.misfits(fused, evidence)
-    if "extended" not in taken and (stray > LEFT_OUT or (second is None and alike > LIKE_BACKGROUND)):
-        # The colours say that something is missing, or that something is too much: ask once more.
-        third = looks.extended_look(rgb, predict, side).on(box, grid)
-        taken.append("extended")
-        fused, more = fuse.fuse(small, third, fused)
-        disputes += more
-        disagreement = np.maximum(disagreement, confidence.unsettled(third, fused, more))
-        evidence = holes.evidence_of(small, fused)
-        stray, _ = holes.misfits(fused, evidence)
-
-    mine = looks.Look("crop", box, fused)
-    told = None if another is None else opinion.ask(rgb, another, mine)
-    said_clear = glass.said_clear(hints)
-    overall = None if told is None else opinion.weigh_whole(rgb, mine, told, clear=said_clear)
-    heard = None
-    if told is not None and overall is not None:
-        held = _holding(box, overall.added(width, height), width, height)
-        moved = held != box
-        if moved:
-            small = looks.reduced(rgb[held[1] : held[3], held[0] : held[2]], looks.LOOK_SIDE)
-            masks = [d.mask.astype(np.float32) for d in disputes]
-            fused, disagreement, *masks = (
-                looks.Look("crop", box, f).on(held, small.shape[:2]) for f in (fused, disagreement, *masks)
-            )
-            disputes = [dataclasses.replace(d, mask=m > 0.5) for d, m in zip(disputes, masks, strict=True)]
-            box, grid = held, small.shape[:2]
-        heard = opinion.weigh(small, fused, told.on(box, grid), overall.colours, clear=said_clear)
-        disagreement = heard.confirmed(heard.alpha, disagreement)
-        if moved or not np.array_equal(fused, heard.alpha):
-            fused = heard.alpha
-            evidence = holes.evidence_of(small, fused)
-            stray, _ = holes.misfits(fused, evidence)
-            plain = Plain(edges.linear_model(small, fused), evidence) if plain else None
-
-    judged_by = fused
-    fused = holes.closed(small, fuse.settle(small, fused))
+    fused = holes.closed(small, fuse.settle(small, said.alpha))
     fused, bars = spans.bridged(small, fused)
     for bar in bars:
-        disagreement *= 1 - np.float32(bar.seen) * spans.drawn(bar, grid, 4)
-    if not np.array_equal(fused, judged_by):
+        certain = np.float32(bar.seen) * spans.drawn(bar, grid, 4)
+        disagreement = np.asarray(disagreement * (1 - certain), np.float32)
+    if not np.array_equal(fused, said.alpha):
         evidence = holes.evidence_of(small, fused)
     found_holes = holes.find_holes(small, fused, hints, evidence)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
-    if plain:
-        fused = edges.sharpened(small, fused, plain.model, _pixel(whole, box, grid, side))
+    if said.plain:
+        fused = edges.sharpened(small, fused, said.plain.model, said.pixel(side))
     model = edges.linear_model(small, fused)
     solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
@@ -132,33 +80,33 @@ def make_cutout(
             fused=fused,
             disagreement=disagreement,
             # A ring's opening that one look filled is no doubt where the ground is plainly seen in it.
-            disputed=sum(d.share for d in disputes if not holes.opening_shown(small, fused, d.mask)),
+            disputed=sum(d.share for d in said.disputes if not holes.opening_shown(small, fused, d.mask)),
             trust=edges.trust_of(model),
-            left_out=stray,
+            left_out=said.stray,
             box=box,
-            photo=(width, height),
-            extended="extended" in taken,
+            photo=photo,
+            extended="extended" in said.taken,
             holes=len(found_holes),
             shadow=suspicion.old_shadow(small, fused),
             split=suspicion.split(fused > 0.5),
-            cut_off=suspicion.cut_off(fused > 0.5, looks.free_sides(box, width, height)),
+            cut_off=suspicion.cut_off(fused > 0.5, looks.free_sides(box, *photo)),
             attached=suspicion.attached(small, fused),
             clear=clear,
             rim=None if clear else old_rim(rgb[inside], alpha[inside], grid),
-            contested=None if heard is None else heard.contested(fused),
-            beside=None if overall is None else overall.beside(box, width, height),
+            contested=told and told.here.contested(fused),
+            beside=told and told.overall.beside(box, *photo),
         ),
         hints,
     )
     method: dict[str, Any] = {
-        "looks": taken,
-        "disputes": [{"share": round(d.share, 4), "evidence": round(d.evidence, 2)} for d in disputes],
+        "looks": said.taken,
+        "disputes": [{"share": round(d.share, 4), "evidence": round(d.evidence, 2)} for d in said.disputes],
         "holes": [round(h.share, 4) for h in found_holes],
         "bars": [bar.seen for bar in bars],
         "scores": judged.scores,
     }
     if another is not None:
-        method["opinion"] = {"model": another.name} | ({} if heard is None else heard.to_json())
+        method["opinion"] = {"model": another.name} | (told.here.to_json() if told else {})
     if clear:
         method["transparency"] = (
             "least alpha over the fitted background, Fresnel at the walls" if clear == "solved" else clear
@@ -172,14 +120,6 @@ def make_cutout(
         method=method,
         doubt=judged.doubt(rgb.shape[:2]),
     )
-
-
-def _holding(box: Box, added: Box | None, width: int, height: int) -> Box:
-    """A box that also holds what a second network adds, with the margin of a crop."""
-    if added is None:
-        return box
-    more = looks.grown(added, looks.CROP_MARGIN, width, height)
-    return min(box[0], more[0]), min(box[1], more[1]), max(box[2], more[2]), max(box[3], more[3])
 
 
 def _finished(
@@ -229,33 +169,5 @@ def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
     return np.where(keep, alpha, np.float32(0.0))
 
 
-def _plain(rgb: NDArray[np.uint8], whole: looks.Look, side: int) -> Plain | None:
-    """What the first look tells where a crop would be looked at and would tell nothing new."""
-    height, width = rgb.shape[:2]
-    crop = looks.crop_for(whole, width, height)
-    if crop is None or looks.hardly_found(whole, width, height):
-        return None
-    small = looks.reduced(rgb[crop[1] : crop[3], crop[0] : crop[2]], looks.LOOK_SIDE)
-    grid = small.shape[:2]
-    return enough(small, whole.on(crop, grid), _pixel(whole, crop, grid, side))
-
-
-def _pixel(look: looks.Look, box: Box, grid: tuple[int, int], side: int) -> float:
-    """Size of a network pixel of a look in pixels of the grid that covers the box."""
-    sees = looks.NETWORK_SIDE if side == looks.LOOK_SIDE else side
-    seen = max(look.box[2] - look.box[0], look.box[3] - look.box[1]) / sees
-    return seen * max(grid) / max(box[2] - box[0], box[3] - box[1])
-
-
 def _eight_bits(alpha: Field) -> NDArray[np.uint8]:
     return (np.clip(alpha, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
-
-
-def _working_box(whole: looks.Look, second: looks.Look | None, width: int, height: int) -> Box:
-    """What of the photo is worked on: all that may hold product."""
-    if second is not None and second.kind == "crop":
-        return second.box
-    found = looks.subject_box(whole.alpha, width, height)
-    if second is not None or found is None:
-        return (0, 0, width, height)
-    return looks.grown(found, looks.CROP_MARGIN, width, height)
