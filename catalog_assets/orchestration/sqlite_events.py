@@ -69,6 +69,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         Asked for a dozen times at a tick of the automation sensor and by most pages; built row by row, as the inherited
         method does it, a hundred thousand of them take a quarter of a second.
         """
+        self._check_partitions_table()
         with self.index_connection() as connection:
             asked = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = ? ORDER BY id"
             rows = connection.exec_driver_sql(asked, (partitions_def_name,))

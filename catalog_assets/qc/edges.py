@@ -167,17 +167,18 @@ def holes(case: Case) -> list[Finding]:
     if openings is None:
         return []
     filled, total = 0.0, 0.0
-    worst_share, worst_box = 0.0, None
+    worst_share, worst_box, patched = 0.0, None, False
     old = _old_background(case, pair)
     for opening in openings:
-        share = 1.0 if covered(pair, opening, openings) else _filled(pair, opening, old, case.plain)
+        patch = covered(pair, opening, openings)
+        share = 1.0 if patch else _filled(pair, opening, old, case.plain)
         if share is None:
             continue
         size = float(opening.sum())
         filled += share * size
         total += size
         if share > worst_share:
-            worst_share, worst_box = share, bounding_box(opening)
+            worst_share, worst_box, patched = share, bounding_box(opening), patch
     limit = case.limits.holes
     if total == 0:
         return []
@@ -188,10 +189,14 @@ def holes(case: Case) -> list[Finding]:
             worst_share,
             limit,
             "share of an opening",
-            f"An opening of the product is filled: {worst_share:.0%} of it does not show the new background."
-            if worst_share > limit
-            else "Openings of the product show the background.",
-            "Make the cutout again with the opening cut free.",
+            "Openings of the product show the background."
+            if worst_share <= limit
+            else "A dark patch fills an opening of the product, where the ground or its shadow should be seen."
+            if patched
+            else f"An opening of the product is filled: {worst_share:.0%} of it does not show the new background.",
+            "Make the picture again; if the patch comes back, cut the product out again with the opening free."
+            if patched
+            else "Make the cutout again with the opening cut free.",
             pair.to_picture_box(worst_box, case.size) if worst_box and worst_share > limit else None,
         )
     ]

@@ -132,3 +132,13 @@ def test_missing_weights_of_the_second_model_say_how_to_get_them(
     result = CliRunner().invoke(app, [*arguments, "--model", "u2netp+isnet-general-use"])
     assert result.exit_code == 2
     assert "models pull isnet-general-use" in result.stderr
+
+
+def test_both_of_two_joined_models_are_pulled(folder: Path) -> None:
+    for name, side in (("u2netp", 320), ("isnet-general-use", 1024)):
+        (folder / f"{name}.onnx").write_bytes(mean_of_channels(side, side))
+    result = CliRunner().invoke(app, ["models", "pull", "u2netp+isnet-general-use", "--json"])
+    assert [row["name"] for row in json.loads(result.stdout)["models"]] == ["u2netp", "isnet-general-use"]
+    unknown = CliRunner().invoke(app, ["models", "pull", "u2netp+u3net"])
+    assert unknown.exit_code == 2
+    assert "no matting model named 'u3net'" in unknown.stderr

@@ -58,13 +58,14 @@ class Answer:
             return looks.Look("crop", self.box, field).on(box, small.shape[:2])
 
         masks = [moved(d.mask.astype(np.float32)) > 0.5 for d in self.disputes]
+        kept = [replace(d, mask=m) for d, m in zip(self.disputes, masks, strict=True) if m.any()]
         return replace(
             self,
             box=box,
             small=small,
             alpha=moved(self.alpha),
             disagreement=moved(self.disagreement),
-            disputes=[replace(d, mask=mask) for d, mask in zip(self.disputes, masks, strict=True)],
+            disputes=kept,
         )
 
 
@@ -145,7 +146,8 @@ def hear(
         said = said.within(held, rgb)
     second = theirs.on(said.box, said.small.shape[:2])
     here = opinion.weigh(said.small, said.alpha, second, overall.colours, clear=clear)
-    said = replace(said, disagreement=here.confirmed(here.alpha, said.disagreement))
+    if not clear:
+        said = replace(said, disagreement=here.confirmed(here.alpha, said.disagreement))
     if moved or not np.array_equal(said.alpha, here.alpha):
         evidence = holes.evidence_of(said.small, here.alpha)
         stray, _ = holes.misfits(here.alpha, evidence)

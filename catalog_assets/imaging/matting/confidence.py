@@ -10,7 +10,7 @@ wrong come out below 0.7 (``benchmarks/matting.py`` shows how well that works, g
 - *left out*: product colours found outside the product;
 - *contested* (where a second network was asked): how much of the product, or of what lies beside it, the second
   network sees otherwise and the colours did not settle;
-- *rim*: how much of the outline carries the old ground, see ``rim.py``;
+- *rim*: how much of the outline, where it can be told, carries the old ground, see ``rim.py``;
 - *shadow*, *split*, *cut off*, *attached*: what ``suspicion.py`` found, each either there or
   not, with a short ramp between.
 """
@@ -192,7 +192,7 @@ def _ramp(score: float, limits: tuple[float, float]) -> float:
 
 
 _SENTENCES = {
-    "contested": "A second network sees another product here, or more or less of it, and the colours do not decide.",
+    "contested": "A second network takes more, less or other things for the product: look whether all of it is there.",
     "half_found": "Parts of the product were only half found: thin parts may be missing, or background included.",
     "unsettled": "Two looks at the photo found different outlines of the product, and the colours do not decide.",
     "disputed": "Two looks at the photo found very different outlines; the one whose colours fit was taken.",

@@ -162,7 +162,8 @@ def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
     order = np.argsort(-areas, kind="stable")
     depth = cv2.distanceTransform(found, cv2.DIST_L2, 5)
     told = set(np.unique(labels[(alpha > fuse.SURE) | (depth > STREAK)]).tolist())
-    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum() and (i in told or not told)]
+    kept = [int(i) for i in order if areas[i] > CRUMB * areas.sum()]
+    kept = kept[:1] + [i for i in kept[1:] if i in told]
     if hints.items is not None:
         kept = kept[: hints.items]
     keep = np.isin(labels, kept) | (labels == 0)

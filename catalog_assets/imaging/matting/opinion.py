@@ -16,13 +16,14 @@ whole:
   network's pixels are too coarse to.
 
 Where the two have less than ``SAME`` in common they speak of different things. Then there is nothing to judge colours
-by; the first network's answer stands and the doubt is large. So it does for clear glass, which shows the ground's
-colours. A product that fills the frame is not asked about: of such a photo a network picks out what is printed on the
-product.
+by; the first network's answer stands and the doubt is large. For clear glass, which shows the ground's colours, it
+stands without a doubt as long as both see the same thing. A product that fills the frame is not asked about: of such a
+photo a network picks out what is printed on the product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,8 @@ PART = 0.10
 """Share of the product up to which what the second network alone sees may be a part of it."""
 CLEAR = 1.5
 """Mean log ratio at which a difference is doubted a third as much as one the colours say nothing on."""
+CLEARED = 0.5
+"""Share of a doubt between the first network's looks that the second can clear."""
 REFUSED = 0.25
 """Share of a piece that was refused from which no thin part of it is taken either."""
 PROTRUDES = 5.0
@@ -106,20 +109,26 @@ class Heard:
     def contested(self, alpha: Field) -> Field:
         """How doubtful each pixel of the finished ``alpha`` is by this opinion, (h, w) in [0, 1].
 
-        1 where the second network sees it otherwise, and where either was overruled, less the clearer the colours
-        spoke there; edges do not count.
+        1 where the two see it differently and it was not done as the second says; where a region was judged, less the
+        clearer its colours speak for what became of it. Edges do not count, nor what a later step changed that both
+        agreed on: a hole that both filled was opened for its colours.
         """
-        apart = ((alpha > 0.5) != (self.second > 0.5)).astype(np.uint8)
+        theirs = self.second > 0.5
+        apart = (((self.first > 0.5) != theirs) & ((alpha > 0.5) != theirs)).astype(np.uint8)
         doubt = cv2.morphologyEx(apart, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)).astype(np.float32)
         for difference in self.differences:
+            spoken = difference.evidence if alpha[difference.mask].mean() > 0.5 else -difference.evidence
             doubt[_grown(difference.mask, 9) & (doubt > 0) | difference.mask] = np.exp(
-                -abs(difference.evidence) / CLEAR
+                -max(0.0, spoken) / CLEAR
             )
         return doubt
 
     def confirmed(self, alpha: Field, doubt: Field) -> Field:
-        """A doubt between two looks of the first network, less where the second sees what was settled on."""
-        return np.minimum(doubt, np.abs(alpha - self.second))
+        """A doubt between two looks of the first network, less where the second sees what was settled on.
+
+        Its word clears ``CLEARED`` of it and no more: two networks can be wrong together.
+        """
+        return np.maximum(np.minimum(doubt, np.abs(alpha - self.second)), np.float32(1.0 - CLEARED) * doubt)
 
     def to_json(self) -> dict[str, Any]:
         """For a cutout's method."""
@@ -181,28 +190,26 @@ def weigh(
         return Heard(first, second, first, agreement)
     colours = colours or colours_of(rgb, sure, ground)
     evidence = np.clip(colours(rgb), -6.0, 6.0)
-    opened = cv2.morphologyEx((mine != theirs).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
     size = max(int(np.count_nonzero(sure)), either // 4)
     alpha = first.copy()
     refused = np.zeros(first.shape, np.bool_)
     differences: list[Difference] = []
-    for label in range(1, count):
-        share = float(stats[label, cv2.CC_STAT_AREA]) / size
-        if share < MIN_REGION:
-            continue
-        region = labels == label
+    # A shadow that only one sees may touch a leg that only the other sees: each side's regions by themselves.
+    for own, region, share in _regions(mine & ~theirs, theirs & ~mine, size):
         around = _grown(region, 9)
-        own = bool(mine[region].mean() > 0.5)
         mean = float(evidence[region].mean())
         contact = np.count_nonzero(around & ~region & both) / max(1, np.count_nonzero(around & ~region))
         certain = 1.0 - float(np.abs(second[region] - (0.0 if own else 1.0)).mean())
         if own:
             kept = not _denied(mean, contact, certain)
-            alpha[around] = first[around] if kept else np.minimum(first, second)[around]
+            reach = around & ~(theirs & ~mine)
+            if not kept:
+                alpha[reach] = np.minimum(alpha, second)[reach]
         else:
             kept = _believed(share, mean, contact, certain, _at_frame(region))
-            alpha[around] = np.maximum(first, second)[around] if kept else first[around]
+            reach = around & ~(mine & ~theirs)
+            if kept:
+                alpha[reach] = np.maximum(alpha, second)[reach]
             refused |= region & (not kept)
         differences.append(Difference(region, own, share, mean, bool(kept)))
     thin = _protruding(theirs & ~mine, refused, both, mine)
@@ -215,6 +222,19 @@ def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look, *, clear: boo
     small = reduced(rgb, LOOK_SIDE)
     grid = small.shape[:2]
     return weigh(small, first.on(second.box, grid), second.on(second.box, grid), clear=clear)
+
+
+def _regions(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], size: int
+) -> Iterator[tuple[bool, NDArray[np.bool_], float]]:
+    """What only one network sees, region by region: whether it is the first, the region, its share of ``size``."""
+    for own, alone in ((True, first), (False, second)):
+        opened = cv2.morphologyEx(alone.astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
+        for label in range(1, count):
+            share = float(stats[label, cv2.CC_STAT_AREA]) / size
+            if share >= MIN_REGION:
+                yield own, np.asarray(labels) == label, share
 
 
 def _denied(evidence: float, contact: float, certain: float) -> bool:

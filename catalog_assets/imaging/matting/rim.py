@@ -28,13 +28,13 @@ APART = 45.0
 LIKE_GROUND = 0.3
 """Distance from the ground's colour, as a share of that, up to which a pixel shows it."""
 OPAQUE = 230
-FEWEST = 50
-"""Pixels of the outline that must be judged before anything is said."""
+FEWEST, JUDGED = 50, 0.05
+"""Pixels of the outline, and share of it, that must be judged before anything is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rim:
-    """``share`` of the outline that can be judged, in [0, 1]; ``where`` it carries the ground, (h, w) in [0, 1]."""
+    """``share`` of what of the outline can be judged, in [0, 1]; ``where`` it carries the ground, (h, w) in [0, 1]."""
 
     share: float
     where: Field
@@ -68,7 +68,8 @@ def old_rim(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], grid: tuple[int, i
     judged = outermost & seen_front & seen_back & (apart > APART)
     found = judged & (length_of(colour - back) < LIKE_GROUND * apart)
     count = int(np.count_nonzero(judged))
-    share = np.count_nonzero(found) / count if count >= FEWEST else 0.0
+    enough = count >= max(FEWEST, JUDGED * np.count_nonzero(outermost))
+    share = np.count_nonzero(found) / count if enough else 0.0
     where = cv2.resize(found.astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA)
     return Rim(float(share), np.asarray(where > 0, np.float32))
 

@@ -27,6 +27,8 @@ TRACE = (0.06, 0.9)
 """Alpha of a trace."""
 LENGTH = 0.03
 """Shortest trace, as a share of the grid's longer side."""
+MOST = 40
+"""Traces that are followed, the longest first: a wire basket or a shrub has hundreds, and no bar among them."""
 SLENDER = 2.2
 """Length of a trace over its width."""
 REACH = 0.35
@@ -116,7 +118,9 @@ def traces(alpha: Field) -> list[_Axis]:
     low, high = TRACE
     found = (alpha > high).astype(np.uint8)
     faint = (alpha > low) & (alpha <= high) & (cv2.dilate(found, np.ones((7, 7), np.uint8)) == 0)
-    axes = [axis for axis, _ in _slender(faint)]
+    slender = _slender(faint)
+    axes = [axis for axis, _ in slender]
+    lengths = [length for _, length in slender]
     solid = cv2.morphologyEx(found, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)))
     for axis, length in _slender((found > 0) & (solid == 0)):
         for way in (-1.0, 1.0):
@@ -127,7 +131,9 @@ def traces(alpha: Field) -> list[_Axis]:
             if (walked < 0.5).any():
                 end = float(steps[int(np.argmax(walked < 0.5))]) + 2 * way
                 axes.append(_Axis(axis.centre + end * axis.along, axis.along))
-    return axes
+                lengths.append(length)
+    longest = np.sort(np.argsort(-np.array(lengths), kind="stable")[:MOST])
+    return [axes[i] for i in longest]
 
 
 def _slender(pieces: NDArray[np.bool_]) -> list[tuple[_Axis, int]]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting import edges
+from catalog_assets.imaging.matting import edges, make_cutout
 from catalog_assets.imaging.matting.contract import CutoutHints
 from catalog_assets.imaging.matting.holes import evidence_of, find_holes
 
@@ -90,6 +90,20 @@ def test_a_dark_inlay_beside_a_gap_stays(darker: int) -> None:
     assert not any(
         np.any(hole.mask & inlay) for hole in find_holes(rgb, alpha, EARRING, evidence_of(rgb, alpha))
     )
+
+
+def test_a_speck_the_network_is_sure_of_does_not_drive_out_a_chain_it_half_found() -> None:
+    """Pieces that are nowhere sure are streaks, but not the product itself."""
+    rgb = np.full((SIDE, SIDE, 3), 245, np.uint8)
+    cv2.ellipse(rgb, (200, 200), (140, 170), 0, 0, 360, (60, 60, 66), 3)
+    cv2.circle(rgb, (200, 200), 2, (200, 30, 30), -1)
+
+    def network(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        grey, red = photo[..., 0] < 130, photo[..., 1] < 130
+        return np.where(red & ~grey, np.float32(1.0), np.where(grey, np.float32(0.8), np.float32(0.0)))
+
+    cut = make_cutout(rgb, network, EARRING)
+    assert cut.rgba[200, 60, 3] > 100
 
 
 def test_small_print_of_the_grounds_colour_is_no_gap() -> None:
