@@ -72,8 +72,10 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         self._check_partitions_table()
         with self.index_connection() as connection:
             asked = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = ? ORDER BY id"
-            rows = connection.exec_driver_sql(asked, (partitions_def_name,))
-            return rows.scalars().all()
+            # SQLAlchemy's own rows cost as much again, in objects for the garbage collector to look at.
+            cursor = connection.connection.cursor()
+            cursor.execute(asked, (partitions_def_name,))
+            return [partition for (partition,) in cursor.fetchall()]
 
     @contextmanager
     def _connect(self, shard: str) -> Generator[Connection]:
