@@ -162,7 +162,9 @@ def find_contact(product: Placed, camera: GroundCamera, depth_mm: float) -> Cont
     # Where the outline runs steeply up it is a side, not a foot.
     width = min(7, w)
     climb = np.convolve(np.diff(bottom, prepend=bottom[0]), np.ones(width) / width, mode="same")
-    touching &= np.abs(climb) < 1.6
+    level = touching & (np.abs(climb) < 1.6)
+    # The tip of a leaf or a lace is steep all over: it stands on that tip all the same.
+    touching = level if level.any() else touching
     if len(feet) > 1 and max(f.x1 - f.x0 for f in feet) < 0.4 * w:
         # On legs the body stands over their middle.
         nearest, farthest = min(f.centre_mm for f in feet), max(f.centre_mm for f in feet)

@@ -204,6 +204,17 @@ def test_a_mug_does_not_stand_on_its_handle():
     assert not touching[-int(0.15 * touching.size) :].any()
 
 
+def test_what_hangs_down_in_one_steep_tip_stands_on_that_tip():
+    rgba = np.zeros((600, 500, 4), np.uint8)
+    leaf = np.array([[60, 60], [440, 60], [440, 560], [425, 500], [380, 330], [60, 300]], np.int32)
+    cv2.fillPoly(rgba, [leaf], (60, 110, 60, 255))
+    product, camera = placed_on_ground(rgba)
+    contact = find_contact(product, camera, 100.0)
+    touching = np.flatnonzero(np.isfinite(contact.front_mm))
+    assert touching.size > 0
+    assert touching.min() > 0.8 * contact.front_mm.size
+
+
 def test_a_turned_box_stands_on_its_whole_lower_edge():
     rgba = np.zeros((600, 500, 4), np.uint8)
     outline = np.array([[60, 60], [440, 60], [440, 500], [330, 560], [60, 470]], np.int32)
