@@ -22,12 +22,12 @@ _HEAT_TOP = 20.0
 """ΔE2000 shown as the hottest colour."""
 
 
-def evidence_sheet(picture: Bytes, cutout: Bytes, report: PictureReport) -> NDArray[np.uint8]:
+def evidence_sheet(picture: Bytes, cutout: Bytes | Cut, report: PictureReport) -> NDArray[np.uint8]:
     """Draw the sheet.
 
     Args:
         picture: (H, W, 3) uint8, the checked picture.
-        cutout: (h, w, 4) uint8.
+        cutout: (h, w, 4) uint8, or the :class:`Cut` of it that the picture was checked with.
         report: its report.
 
     Returns:
@@ -35,7 +35,8 @@ def evidence_sheet(picture: Bytes, cutout: Bytes, report: PictureReport) -> NDAr
         ΔE2000 difference on the shared canvas, and below every finding with value, limit and message.
     """
     panels = [("picture", _boxed(picture, report.findings))]
-    pair = _pair(picture, cutout, report)
+    cut = cutout if isinstance(cutout, Cut) else Cut(cutout)
+    pair = _pair(picture, cut, report)
     if pair is not None:
         checker = _checker(pair.size)
         alpha = pair.alpha[..., None]
@@ -44,15 +45,15 @@ def evidence_sheet(picture: Bytes, cutout: Bytes, report: PictureReport) -> NDAr
         panels.append(("picture, aligned", _eight_bit(pair.picture)))
         panels.append((f"difference, red = dE {_HEAT_TOP:g} and more", _heat(pair)))
     else:
-        panels.append(("photo's product", _cutout_alone(cutout)))
+        panels.append(("photo's product", _cutout_alone(cut.rgba)))
     return _sheet(panels, report)
 
 
-def _pair(picture: Bytes, cutout: Bytes, report: PictureReport) -> AlignedPair | None:
+def _pair(picture: Bytes, cut: Cut, report: PictureReport) -> AlignedPair | None:
     rows = report.registration.transform
     if not report.registration.found or rows is None:
         return None
-    return AlignedPair(Cut(cutout), picture, to_corners(np.array(rows)), side=_PANEL)
+    return AlignedPair(cut, picture, to_corners(np.array(rows)), side=_PANEL)
 
 
 def _eight_bit(rgb: NDArray[Any]) -> Bytes:

@@ -75,7 +75,6 @@ class QcReportStage(Stage):
                 # Decoded once per view; only the view at hand is kept in memory.
                 loaded = {subject.view: cutout_and_photo(line, sku, subject.view, views)}
             cut, photo = loaded[subject.view]
-            cutout = cut.rgba
             report, rgb = self._check(line, sku, subject, cut, photo)
             findings += [dataclasses.replace(f, subject=subject.name) for f in report.findings]
             document = {
@@ -86,10 +85,10 @@ class QcReportStage(Stage):
             }
             if report.verdict != "pass":
                 name = evidence_name(sku, subject.name)
-                self.put(line, made, name, encode_jpeg(evidence_sheet(rgb, cutout, report), quality=85))
+                self.put(line, made, name, encode_jpeg(evidence_sheet(rgb, cut, report), quality=85))
                 document["evidence"] = name
             pictures.append(document)
-            looks += _look(line, sku, subject, rgb, cutout, report)
+            looks += _look(line, sku, subject, rgb, cut.rgba, report)
         if not pictures:
             made.reasons.append("there is no picture to check")
         findings.append(_human_review(line, sku, findings))
