@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.planes import fill_in
 from catalog_assets.qc.findings import Box
 from catalog_assets.qc.light import Light, light_of, linear_of_bytes
-from catalog_assets.qc.planes import fill_in
 
 # OpenCV's stubs promise "integer or float" for everything, so element types live in these names, not in
 # the checker: float32 images, uint8 images, boolean masks, float64 2×3 affines.

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import delta_e, to_lab
+from catalog_assets.imaging.planes import length, strongest
 from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Finding
 from catalog_assets.qc.light import Light, light_of
-from catalog_assets.qc.planes import length, strongest
 
 _COLOURS = 6
 _SMALLEST = 0.02

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.planes import length
 from catalog_assets.qc.alignment import AlignedPair, Floats, Mask, bounding_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
 from catalog_assets.qc.foreign import covered
-from catalog_assets.qc.planes import length
 from catalog_assets.qc.rim import faint_rim
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 

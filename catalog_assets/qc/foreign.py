@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.planes import fill_in, length
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Floats, Mask, bounding_box
-from catalog_assets.qc.planes import fill_in, length
 
 _TONE = (5, 3, 3)
 """Half the range of one tone in 8-bit CIE Lab (L* ±2, a* and b* ±3): sensor noise and JPEG, no gradient."""

@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from catalog_assets.imaging.planes import smooth
 from catalog_assets.qc.alignment import AlignedPair, Floats, chain, invert
 from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
-from catalog_assets.qc.planes import smooth
 from catalog_assets.qc.registration import hint_shift, stretch_of
 
 _SIDE = 500

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog_assets.imaging.planes import smooth
 from catalog_assets.qc.alignment import AlignedPair, Cut, Floats, bounding_box, product_box, resample
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.lines import PrintedLine, find_lines
-from catalog_assets.qc.planes import smooth
 
 _FIND_SIDE = 1400
 _SURFACE_SIDE = 700

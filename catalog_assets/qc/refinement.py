@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog_assets.imaging.planes import smooth
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Cut, Floats, Matrix, chain, invert, scale_of
-from catalog_assets.qc.planes import smooth
 
 MAX_ROTATION = 20.0
 """Degrees; a product turned further stands differently and is not taken as the same placement."""

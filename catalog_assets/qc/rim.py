@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.planes import dot, length
 from catalog_assets.qc.alignment import AlignedPair, Floats, Mask
-from catalog_assets.qc.planes import dot, length
 
 _RINGS = (1.0, 2.5, 4.0, 5.5, 7.0, 8.5, 10.0, 12.0)
 """Borders of the rings, canvas px beyond the outline."""

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from catalog_assets.imaging.colour import to_lab
+from catalog_assets.imaging.planes import dot, fill_in, length, smooth, strongest
 from catalog_assets.qc.alignment import (
     AlignedPair,
     Floats,
@@ -23,7 +24,6 @@ from catalog_assets.qc.case import Case, Reading
 from catalog_assets.qc.findings import Box, Finding
 from catalog_assets.qc.foreign import patches
 from catalog_assets.qc.light import to_linear_float
-from catalog_assets.qc.planes import dot, fill_in, length, smooth, strongest
 from catalog_assets.qc.shadow import mirror_zone, shadow_of
 
 _SIDE = 500

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from catalog_assets.imaging.planes import smooth
 from catalog_assets.qc.alignment import AlignedPair, Bytes, Floats
 from catalog_assets.qc.case import Case
 from catalog_assets.qc.findings import Finding
-from catalog_assets.qc.planes import smooth
 
 # ITU-T T.81 annex K.1: the luminance quantisation table every libjpeg quality is scaled from.
 _TABLE = np.array(

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from catalog_assets.imaging.matting.contract import Box
 from catalog_assets.imaging.matting.looks import NETWORK_SIDE
+from catalog_assets.imaging.planes import dot, length
 
 Field = NDArray[np.float32]
 
@@ -82,9 +83,9 @@ def linear_model(rgb: NDArray[np.uint8], alpha: Field) -> Linear:
     front = _gaussians(colour, cv2.erode(there, disc) + 0.05 * there + _purest(colour, alpha, back[0]))
     difference: Field = front[0] - back[0]
     direction = _solve(front[1] + back[1], difference)
-    separation = _dot(direction, difference)
+    separation = dot(direction, difference)
     slope = _divided(direction, np.maximum(separation, np.float32(1e-3)))
-    offset = -_dot(slope, back[0])
+    offset = -dot(slope, back[0])
     low = np.float32(SPREAD_BACK) * _spread(back[1], slope)
     high = 1 - np.float32(SPREAD_FRONT) * _spread(front[1], slope)
     ramp = np.maximum(high - low, np.float32(1 / STEEPEST))
@@ -108,7 +109,7 @@ def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
     if not long:
         return np.zeros_like(alpha)
     thin = np.isin(labels, long)
-    away = length_of(colour - ground) * product
+    away = length(colour - ground) * product
     most = cv2.dilate(away, np.ones((7, 7), np.uint8))
     return np.float32(_PURE) * thin * np.square(away / np.maximum(most, np.float32(1e-3)), dtype=np.float32)
 
@@ -253,17 +254,6 @@ def _gathered(plane: Field) -> Field:
         small = cv2.blur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), window) * np.float32(share)
         total += cv2.resize(small, (width, height))
     return np.asarray(total, dtype=np.float32)
-
-
-def length_of(vectors: Field) -> Field:
-    """Length of each vector of (h, w, 3)."""
-    return np.sqrt(_dot(vectors, vectors))
-
-
-def _dot(one: Field, two: Field) -> Field:
-    """Σ over the three channels, plane by plane: numpy is slow over a last axis of three."""
-    total = one[..., 0] * two[..., 0] + one[..., 1] * two[..., 1] + one[..., 2] * two[..., 2]
-    return np.asarray(total, np.float32)
 
 
 def _divided(vector: Field, by: Field) -> Field:

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog_assets.imaging.matting.edges import Field, length_of
+from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.looks import reduced
+from catalog_assets.imaging.planes import length
 
 SIDE = 1600
 """Longer side, in pixels, of what is looked at: a rim that is gone at this size is not seen in a shop either."""
@@ -64,9 +65,9 @@ def old_rim(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], grid: tuple[int, i
     colour = small.astype(np.float32)
     front, seen_front = _mean(colour, (within > INSIDE[0]) & (within <= INSIDE[1]))
     back, seen_back = _mean(colour, (beyond > OUTSIDE[0]) & (beyond <= OUTSIDE[1]))
-    apart = length_of(front - back)
+    apart = length(front - back)
     judged = outermost & seen_front & seen_back & (apart > APART)
-    found = judged & (length_of(colour - back) < LIKE_GROUND * apart)
+    found = judged & (length(colour - back) < LIKE_GROUND * apart)
     count = int(np.count_nonzero(judged))
     enough = count >= max(FEWEST, JUDGED * np.count_nonzero(outermost))
     share = np.count_nonzero(found) / count if enough else 0.0

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from catalog_assets.imaging.planes import fill_in
 from catalog_assets.qc.alignment import Cut, Mask, Matrix, resample, to_corners
-from catalog_assets.qc.planes import fill_in
 
 FRINGE = 77
 """Coverage, of 255, up to which a narrow field is hair and not product."""

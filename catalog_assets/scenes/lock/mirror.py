@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog_assets.imaging.compose import develop
+from catalog_assets.imaging.planes import fill_in
 from catalog_assets.imaging.resample import Placed
 from catalog_assets.qc.light import to_linear_float
-from catalog_assets.qc.planes import fill_in
 
 Floats = NDArray[np.float32]
 

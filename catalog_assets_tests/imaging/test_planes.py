@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from catalog_assets.imaging.colour import to_srgb_float
+from catalog_assets.imaging.planes import fill_in, length, smooth
 from catalog_assets.qc.light import light_of, to_linear_float
-from catalog_assets.qc.planes import fill_in, length, smooth
 
 
 @pytest.mark.parametrize("sigma", [2.0, 7.0, 12.0, 28.0])
