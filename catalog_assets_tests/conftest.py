@@ -46,6 +46,19 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for weights, and no session of an earlier test."""
+    from catalog_assets.weights import session
+
+    home = tmp_path / "models"
+    home.mkdir()
+    monkeypatch.setenv("U2NET_HOME", str(home))
+    monkeypatch.delenv("REMBG_HOME", raising=False)
+    monkeypatch.setattr(session, "_sessions", {})
+    return home
+
+
 def wait_for(what: str, met: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until a condition is met, and say which one was not."""
     deadline = time.monotonic() + seconds

@@ -16,20 +16,14 @@ from catalog_assets.stages.cutout import CutoutStage
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.raw_photo import RawPhotoStage
 from catalog_assets.stages.stage import perform
-from catalog_assets.weights import session as sessions
 from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shop(tmp_path: Path, models_folder: Path) -> Path:
     """An inventory with one bright disc, and two networks of one node that see what is bright."""
-    home = tmp_path / "models"
-    home.mkdir()
-    monkeypatch.setenv("U2NET_HOME", str(home))
-    monkeypatch.delenv("REMBG_HOME", raising=False)
-    monkeypatch.setattr(sessions, "_sessions", {})
-    (home / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
-    (home / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    (models_folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
+    (models_folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
     rgb = np.random.default_rng(5).normal(40, 3, (1100, 1100, 3)).clip(0, 255).astype(np.uint8)
     cv2.circle(rgb, (550, 550), 300, (235, 215, 200), -1, cv2.LINE_AA)
     photos = tmp_path / "inventory" / "photos" / "A"

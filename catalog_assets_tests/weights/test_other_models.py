@@ -18,16 +18,6 @@ from catalog_assets.weights import session as sessions
 from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "models"
-    home.mkdir()
-    monkeypatch.setenv("U2NET_HOME", str(home))
-    monkeypatch.delenv("REMBG_HOME", raising=False)
-    monkeypatch.setattr(sessions, "_sessions", {})
-    return home
-
-
 def bright_disc(path: Path) -> np.ndarray:
     rgb = np.random.default_rng(5).normal(40, 3, (900, 1200, 3)).clip(0, 255).astype(np.uint8)
     cv2.circle(rgb, (600, 450), 220, (235, 215, 200), -1, cv2.LINE_AA)
@@ -40,10 +30,10 @@ def bright_disc(path: Path) -> np.ndarray:
     [("u2netp", 320), ("silueta", 320), ("isnet-general-use", 1024), ("birefnet-general", 1024)],
 )
 def test_a_model_named_in_the_environment_cuts_the_photo_out(
-    name: str, side: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, side: int, models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own input size and normalisation are rembg's; a wrong size would be refused by the network."""
-    (folder / f"{name}.onnx").write_bytes(mean_of_channels(side, side))
+    (models_folder / f"{name}.onnx").write_bytes(mean_of_channels(side, side))
     monkeypatch.setenv("CATALOG_MATTE_MODEL", name)
     truth = bright_disc(tmp_path / "disc.jpg")
     result = CliRunner().invoke(
@@ -56,10 +46,10 @@ def test_a_model_named_in_the_environment_cuts_the_photo_out(
     assert weights.matte_session(name).name == name
 
 
-def test_a_network_that_sees_more_is_given_more(folder: Path) -> None:
+def test_a_network_that_sees_more_is_given_more(models_folder: Path) -> None:
     from catalog_assets.imaging.matting import make_cutout
 
-    (folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    (models_folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
     session = weights.matte_session("isnet-general-use")
     given: list[int] = []
 
@@ -77,10 +67,10 @@ def test_a_network_that_sees_more_is_given_more(folder: Path) -> None:
 
 
 def test_two_models_joined_by_plus_are_both_asked_and_named(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
-    (folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    (models_folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
+    (models_folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
     photo = tmp_path / "disc.jpg"
     bright_disc(photo)
 
@@ -109,7 +99,7 @@ def test_two_models_joined_by_plus_are_both_asked_and_named(
     ],
 )
 def test_a_second_model_that_cannot_be_asked_is_one_sentence(
-    model: str, said: str, folder: Path, tmp_path: Path
+    model: str, said: str, models_folder: Path, tmp_path: Path
 ) -> None:
     bright_disc(tmp_path / "disc.jpg")
     arguments = ["cutout", str(tmp_path / "disc.jpg"), "--out", str(tmp_path / "out"), "--model", model]
@@ -120,13 +110,13 @@ def test_a_second_model_that_cannot_be_asked_is_one_sentence(
 
 
 def test_missing_weights_of_the_second_model_say_how_to_get_them(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(name: str) -> Path:
         raise weights.WeightsError("The release page could not be reached (ConnectionError).")
 
     monkeypatch.setattr(download, "_from_release_page", unreachable)
-    (folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
+    (models_folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
     bright_disc(tmp_path / "disc.jpg")
     arguments = ["cutout", str(tmp_path / "disc.jpg"), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, [*arguments, "--model", "u2netp+isnet-general-use"])
@@ -134,9 +124,9 @@ def test_missing_weights_of_the_second_model_say_how_to_get_them(
     assert "models pull isnet-general-use" in result.stderr
 
 
-def test_both_of_two_joined_models_are_pulled(folder: Path) -> None:
+def test_both_of_two_joined_models_are_pulled(models_folder: Path) -> None:
     for name, side in (("u2netp", 320), ("isnet-general-use", 1024)):
-        (folder / f"{name}.onnx").write_bytes(mean_of_channels(side, side))
+        (models_folder / f"{name}.onnx").write_bytes(mean_of_channels(side, side))
     result = CliRunner().invoke(app, ["models", "pull", "u2netp+isnet-general-use", "--json"])
     assert [row["name"] for row in json.loads(result.stdout)["models"]] == ["u2netp", "isnet-general-use"]
     unknown = CliRunner().invoke(app, ["models", "pull", "u2netp+u3net"])
