@@ -50,6 +50,10 @@ class Answer:
         """Size of a network pixel of the first look in pixels of the grid."""
         return _pixel(self.whole, self.box, self.small.shape[:2], side)
 
+    def whole_pixel(self, side: int) -> float:
+        """The same in pixels of the first look itself."""
+        return _pixel(self.whole, self.whole.box, self.whole.alpha.shape, side)
+
     def within(self, box: Box, rgb: NDArray[np.uint8]) -> Answer:
         """The same about another box, on its grid; what was learnt from the colours stays as it was."""
         small = _look_grid(rgb, box)

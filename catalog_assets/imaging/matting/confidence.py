@@ -1,15 +1,18 @@
 """How far to trust a cutout: scores, flags, reasons in plain words, and a picture of the doubt.
 
-The confidence is 1 less ten measured doubts, eleven with a second network, each weighed so that cutouts known to be
-wrong come out below 0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
+The confidence is 1 less thirteen measured doubts, fourteen with a second network, each weighed so that cutouts known to
+be wrong come out below 0.7 (``benchmarks/matting.py`` shows how well that works, group by group):
 
 - *half-found*: pixels the network is neither sure of nor rules out, beyond the share any edge has;
-- *unsettled*: where two looks disagree and the colours do not decide;
-- *disputed*: how large a part of the product the looks disagreed on at all, even if the colours decided;
+- *unsettled*: where two looks disagree by more than a pixel of the coarser one's edge, and the colours do not decide;
+- *disputed*: how large a part of the product the looks disagreed on at all, even if the colours decided; not where the
+  first was at a framing that could not tell;
+- *guessed*, *faint*: what the first look could not place, and how unsure it was of the product, see ``guesses.py``;
 - *inseparable*: how much of the outline has product and background of one colour on its two sides;
 - *left out*: product colours found outside the product;
 - *contested* (where a second network was asked): how much of the product, or of what lies beside it, the second
   network sees otherwise and the colours did not settle;
+- *bitten*: how large a bay of the outline is that the photo does not show, see ``bites.py``;
 - *rim*: how much of the outline, where it can be told, carries the old ground, see ``rim.py``;
 - *shadow*, *split*, *cut off*, *attached*: what ``suspicion.py`` found, each either there or
   not, with a short ramp between.
@@ -23,24 +26,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog_assets.imaging.matting.bites import Bites
 from catalog_assets.imaging.matting.contract import Box, CutoutHints
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.fuse import Dispute
+from catalog_assets.imaging.matting.guesses import Guesses, from_outline
 from catalog_assets.imaging.matting.looks import sides_touched
 from catalog_assets.imaging.matting.rim import Rim
 
 EDGE_HALF_FOUND = 0.08
 INSEPARABLE_OUTLINE = 0.30
-WEIGHTS = {"half_found": 2.0, "unsettled": 3.5, "disputed": 0.35, "inseparable": 0.8, "left_out": 1.5}
+WEIGHTS = {"half_found": 2.0, "unsettled": 3.5, "disputed": 0.35, "inseparable": 0.8, "left_out": 3.5}
 SUSPICIONS = {
     "shadow": (0.025, 0.04),
     "split": (0.15, 0.25),
     "cut_off": (0.02, 0.05),
     "attached": (0.006, 0.012),
-    "rim": (0.10, 0.20),
+    "rim": (0.033, 0.043),
+    "bitten": (0.0062, 0.0085),
+    "guessed": (0.011, 0.018),
+    "faint": (0.05, 0.09),
 }
-"""From no doubt to full doubt, see ``suspicion.py`` and ``rim.py`` for the units."""
-CONTESTED = (0.04, 0.10)
+"""From no doubt to full doubt, see ``suspicion.py``, ``rim.py``, ``bites.py`` and ``guesses.py`` for the units."""
+CONTESTED = (0.06, 0.12)
 """Likewise, of what a second network sees otherwise, as a share of the product."""
 SUSPECTED = 0.4
 """What a full suspicion costs: enough to send the cutout to review by itself."""
@@ -53,11 +61,13 @@ class Evidence:
     """What the judgement is made from; arrays on the look grid, ``box`` and ``photo`` (w, h) in photo px.
 
     ``disagreement`` is |look − other look| with what the colours settled taken out; ``trust`` in [0, 1] how
-    well the two sides of the outline can be told apart at each place.
+    well the two sides of the outline can be told apart at each place; ``pixel`` the size of a pixel of the coarser
+    look, in pixels of the grid.
     """
 
     fused: Field
     disagreement: Field
+    pixel: float
     disputed: float
     trust: Field
     left_out: float
@@ -73,6 +83,10 @@ class Evidence:
     """``""`` for no clear material, ``"solved"``, or why it could not be solved."""
     rim: Rim | None = None
     """What of the outline carries the old ground; None where it was not asked."""
+    bites: Bites | None = None
+    """Bays that the photo does not show; None where it was not asked."""
+    guesses: Guesses | None = None
+    """What the first look was guessing at; None where its framing could not tell."""
     contested: Field | None = None
     """How doubtful each pixel is by a second network's opinion; None where none was asked."""
     beside: Field | None = None
@@ -122,7 +136,7 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
     inseparable = float(np.mean(seen.trust[outline] < 0.5)) if outline.any() else 1.0
     scores = {
         "half_found": half,
-        "unsettled": float(seen.disagreement[~outline].sum()) / size,
+        "unsettled": float(seen.disagreement[from_outline(product) > seen.pixel].sum()) / size,
         "disputed": seen.disputed,
         "inseparable": inseparable,
         "left_out": seen.left_out,
@@ -131,6 +145,9 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         "cut_off": seen.cut_off,
         "attached": np.count_nonzero(seen.attached) / size,
         "rim": seen.rim.share if seen.rim else 0.0,
+        "bitten": seen.bites.share if seen.bites else 0.0,
+        "guessed": seen.guesses.guessed if seen.guesses else 0.0,
+        "faint": seen.guesses.faint if seen.guesses else 0.0,
     }
     doubts = {
         "half_found": max(0.0, half - EDGE_HALF_FOUND),
@@ -171,8 +188,17 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         heat[seen.attached] = 1.0
     if costs["rim"] > 0 and seen.rim is not None:
         heat = np.maximum(heat, seen.rim.where)
+    if costs["bitten"] > 0 and seen.bites is not None:
+        heat[seen.bites.where] = 1.0
     if seen.contested is not None:
         heat = np.maximum(heat, seen.contested)
+    beside = seen.beside
+    if seen.guesses is not None:
+        if costs["guessed"] > 0:
+            heat = np.maximum(heat, seen.guesses.here)
+            beside = _both(seen.beside, seen.guesses.beside)
+        if costs["faint"] > 0:
+            heat = np.maximum(heat, seen.guesses.weak)
     scores["share_of_photo"] = share
     return Judgement(
         confidence,
@@ -181,8 +207,15 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         {name: round(float(value), 4) for name, value in scores.items()},
         heat if doubtful else None,
         seen.box,
-        seen.beside,
+        beside,
     )
+
+
+def _both(one: Field | None, other: Field) -> Field:
+    """Of two doubts about the whole photo the larger everywhere, on the other's grid."""
+    if one is None:
+        return other
+    return np.maximum(cv2.resize(one, other.shape[::-1]), other).astype(np.float32)
 
 
 def _ramp(score: float, limits: tuple[float, float]) -> float:
@@ -201,6 +234,10 @@ _SENTENCES = {
     "shadow": "A part of what was cut out looks like the product's old shadow.",
     "split": "The product came apart into pieces that lie close together: what joins them may be missing.",
     "attached": "Something of another colour touches what was cut out: a part of the product may be missing.",
+    "bitten": "The outline has gaps that the photo does not show: pieces of the product may have been cut away.",
+    "guessed": "The network could not make out a part of the photo: something of the product may be missing, or "
+    "something else may have been taken along.",
+    "faint": "The network was unsure of much of what was cut out: look whether all of it is the product.",
     "rim": "What was cut out carries a rim of its old background.",
     "cut_off": "The product seems to go on beyond what was cut out.",
 }

@@ -19,9 +19,11 @@ from catalog_assets.imaging.matting import (
     spans,
     suspicion,
 )
+from catalog_assets.imaging.matting.bites import bites_of
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Network, Predict
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.foreground import true_colours
+from catalog_assets.imaging.matting.guesses import guesses_of
 from catalog_assets.imaging.matting.rim import old_rim
 
 STREAK = 4.0
@@ -75,12 +77,17 @@ def make_cutout(
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
 
     inside = np.s_[box[1] : box[3], box[0] : box[2]]
+    # Where the first framing could not tell, what it said of the product is no evidence against the next.
+    framed = said.taken[1:2] != ["extended"]
     judged = confidence.judge(
         confidence.Evidence(
             fused=fused,
             disagreement=disagreement,
+            pixel=said.pixel(side),
             # A ring's opening that one look filled is no doubt where the ground is plainly seen in it.
-            disputed=sum(d.share for d in said.disputes if not holes.opening_shown(small, fused, d.mask)),
+            disputed=sum(
+                d.share for d in said.disputes if framed and not holes.opening_shown(small, fused, d.mask)
+            ),
             trust=edges.trust_of(model),
             left_out=said.stray,
             box=box,
@@ -93,6 +100,8 @@ def make_cutout(
             attached=suspicion.attached(small, fused),
             clear=clear,
             rim=None if clear else old_rim(rgb[inside], alpha[inside], grid),
+            bites=None if clear else bites_of(small, _on_grid(alpha[inside], grid)),
+            guesses=guesses_of(said.whole, fused, box, said.whole_pixel(side)) if framed else None,
             contested=told and told.here.contested(fused),
             beside=told and told.overall.beside(box, *photo),
         ),
@@ -168,6 +177,12 @@ def _wanted_items(alpha: Field, hints: CutoutHints) -> Field:
         kept = kept[: hints.items]
     keep = np.isin(labels, kept) | (labels == 0)
     return np.where(keep, alpha, np.float32(0.0))
+
+
+def _on_grid(alpha: NDArray[np.uint8], grid: tuple[int, int]) -> Field:
+    return np.asarray(
+        cv2.resize(alpha, grid[::-1], interpolation=cv2.INTER_AREA) / np.float32(255), np.float32
+    )
 
 
 def _eight_bits(alpha: Field) -> NDArray[np.uint8]:
