@@ -43,8 +43,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "pipeline.json"
 _writing = threading.Lock()
-WAYS = ("bare", "sqlite", "postgres", "sqlite-2")
-"""The bare loop; the line with one worker on SQLite and on PostgreSQL; the line with two workers."""
+WAYS = ("bare", "bare-lean", "sqlite", "postgres", "sqlite-2")
+"""The bare loop, whole and without pictures for people; the line on SQLite and on PostgreSQL, and on two workers."""
 SIDES = {"many": 256, "bulk": 256}
 """Pixels of packshots and scenes."""
 DISTINCT = 7
@@ -141,7 +141,7 @@ def stock(source: Path, folder: Path, count: int, skip: int, side: int, one_scen
 
 def cell(kind: str, way: str, inventory: Path, store: Path) -> dict[str, Any]:
     """One way in this process; seconds count from a loaded network on."""
-    from benchmarks.bare_loop import bare_sku
+    from benchmarks.bare_loop import BareLoop
     from benchmarks.shares import Shares, peak_mb
     from catalog_assets.orchestration.run_line import LineRun
     from catalog_assets.settings import load_settings
@@ -175,16 +175,17 @@ def cell(kind: str, way: str, inventory: Path, store: Path) -> dict[str, Any]:
     with Shares(0.02) as shares:
         if way.startswith("bare"):
             run.line.prepare(run.skus)
-            outcomes = []
+            loop, outcomes = BareLoop(run.line, store, lean=way.endswith("lean")), list[str]()
             for sku in run.skus:
                 entry = run.line.entry(sku)
                 assert entry is not None
                 try:
-                    outcomes.append(bare_sku(run.line, sku, entry, store))
+                    outcomes.append(loop.sku(sku, entry))
                 except Exception as error:  # a SKU that breaks fails alone, in the line as well
                     print(sku, type(error).__name__, error, file=sys.stderr)
                     outcomes.append("failed")
                 count("listing", None)
+            loop.sum_up()
         else:
             run.go(count)
             outcomes = [result.outcome for result in run.results().values()]
@@ -256,6 +257,11 @@ def compare(name: str, arguments: argparse.Namespace) -> None:
         for way in ways:
             if way.endswith("-2"):
                 _way(name, way, inventory, folder, arguments, set(cores[:2]))
+        if {"bare", "sqlite"} <= set(ways):
+            from benchmarks.bare_loop import undelivered
+
+            for side, files in undelivered(folder / "sqlite", folder / "bare").items():
+                print(f"{side} delivered {len(files)} files: {', '.join(files[:12])}", flush=True)
 
 
 def _way(

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from catalog_assets.orchestration.sqlite_events import together
+from catalog_assets.orchestration.transactions import together
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
 from catalog_assets.stages.stage import Stage, Step, perform, unchanged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -66,21 +67,30 @@ def postgres_server(*, durable: bool = True) -> Generator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def dagster_yaml(address: dict[str, str]) -> str:
-    """Dagster's storage on that server, as docs/performance.md recommends it."""
-    return f"""
-storage:
-  postgres:
-    postgres_db:
-      scheme: postgresql+psycopg2
-      username: {address["username"]}
-      password: unused
-      hostname: {address["hostname"]}
-      port: {address["port"]}
-      db_name: {address["db_name"]}
-      params: {{options: "-c synchronous_commit=off"}}
-telemetry: {{enabled: false}}
-"""
+def dagster_yaml(address: dict[str, str], *, pooled: bool = True) -> str:
+    """Dagster's storage on that server, as docs/performance.md recommends it.
+
+    Args:
+        address: the parts of the server's address.
+        pooled: by our class, over kept connections; else by the class Dagster brings.
+    """
+    values = {
+        "scheme": "postgresql+psycopg2",
+        "username": address["username"],
+        "password": "unused",
+        "hostname": address["hostname"],
+        "port": int(address["port"]),
+        "db_name": address["db_name"],
+        "params": {"options": "-c synchronous_commit=off"},
+    }
+    own = {
+        "module": "catalog_assets.orchestration.postgres_storage",
+        "class": "PooledPostgresStorage",
+        "config": {"postgres_db": values},
+    }
+    storage = {"custom": own} if pooled else {"postgres": {"postgres_db": values}}
+    # JSON is YAML.
+    return json.dumps({"storage": storage, "telemetry": {"enabled": False}})
 
 
 def _as_nobody(folder: Path) -> Sequence[str]:
