@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 
 _STATUS = AssetCheckExecutionRecordStatus
 _ASSET_ROWS = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+_THAT_WAIT = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_CHECK_EVALUATION)
 
 
 class EventBatches(SqlEventLogStorage):
@@ -59,7 +60,7 @@ class EventBatches(SqlEventLogStorage):
 
     @property
     def _waiting(self) -> list[EventLogEntry] | None:
-        """Check results that are stored when the batch is closed; None where no batch is open."""
+        """Events that are stored when the batch is closed; None where no batch is open."""
         return getattr(self._thread, "waiting", None)
 
     @contextmanager
@@ -80,11 +81,11 @@ class EventBatches(SqlEventLogStorage):
         waiting = self._waiting
         if waiting:
             self._thread.waiting = []
-            self._store_evaluations(waiting)
+            self._store_evaluations(self._store_rows(waiting))
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event; a check result in a batch waits for the others."""
-        if self._waiting is not None and event.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+        """Store an event; check results and materializations in a batch wait for the others."""
+        if self._waiting is not None and event.dagster_event_type in _THAT_WAIT:
             self._waiting.append(event)
             return
         self._store_waiting()
@@ -100,29 +101,27 @@ class EventBatches(SqlEventLogStorage):
                     super().store_event_batch(others)
 
     def _store_rows(self, events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
-        """Store materializations, planned or done, that bear no tags; returns the other events, in their order."""
-        mine, others = list[EventLogEntry](), list[EventLogEntry]()
+        """Store materializations, planned or done; returns the other events, in their order."""
+        by_run: dict[str, list[EventLogEntry]] = {}
+        others = list[EventLogEntry]()
         for event in events:
-            bulk = event.dagster_event_type in _ASSET_ROWS and not self._tags_for_asset_event(event)
-            (mine if bulk else others).append(event)
-        by_run: dict[str, dict[Any, list[EventLogEntry]]] = {}
-        for event in mine:
-            asset = event.get_dagster_event().asset_key
-            by_run.setdefault(event.run_id, {}).setdefault(asset, []).append(event)
-        for run, by_asset in by_run.items():
-            # The asset's own row names its last event, so that one's number is asked for.
-            lasts = [of_asset[-1] for of_asset in by_asset.values()]
-            first = [self._event_to_row(e) for of_asset in by_asset.values() for e in of_asset[:-1]]
+            if event.dagster_event_type in _ASSET_ROWS:
+                by_run.setdefault(event.run_id, []).append(event)
+            else:
+                others.append(event)
+        for run, of_run in by_run.items():
+            rows = [self._event_to_row(event) for event in of_run]
             if self.sharded:
                 with self.run_connection(run) as connection:
-                    connection.execute(
-                        SqlEventLogStorageTable.insert(), [*first, *map(self._event_to_row, lasts)]
-                    )
+                    connection.execute(SqlEventLogStorageTable.insert(), rows)
             with self.index_transaction() as connection:
-                if first:
-                    connection.execute(SqlEventLogStorageTable.insert(), first)
-                for event in lasts:
-                    number = self._insert(connection, [self._event_to_row(event)])[0]
+                numbers = self._insert(connection, rows)
+                self._store_asset_event_tags(connection, of_run, numbers)
+                # The asset's own row names its last event.
+                lasts = {
+                    e.get_dagster_event().asset_key: (e, n) for e, n in zip(of_run, numbers, strict=True)
+                }
+                for event, number in lasts.values():
                     self._store_asset_event(connection, event, number)
         return others
 
