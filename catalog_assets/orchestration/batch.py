@@ -19,11 +19,9 @@ from catalog_assets.orchestration.transactions import together
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
 from catalog_assets.stages.stage import Stage, Step, perform, unchanged
-from catalog_assets.stages.stream import Stream
+from catalog_assets.stages.stream import LOOKS_AT_ONCE, Stream
 
 _stream: ContextVar[Stream | None] = ContextVar("stream", default=None)
-LOOKS_AT_ONCE = 32
-"""Questions to a store in S3 at a time while a batch is searched for what has changed."""
 
 
 @contextmanager
@@ -114,16 +112,7 @@ def report(
     # In a run over one SKU the closing result bears its partition and would cover an evaluation up.
     alone = len(outcome.steps) == 1
     with together(context.instance):
-        for name, by_sku in (checks or {}).items() if not alone or outcome.failed else ():
-            for sku, result in by_sku.items():
-                yield dg.AssetCheckEvaluation(
-                    asset_key=key,
-                    check_name=name,
-                    partition=sku,
-                    passed=result.passed,
-                    severity=result.severity,
-                    metadata=dict(result.metadata or {}),
-                )
+        yield from evaluations(key, checks or {}) if not alone or outcome.failed else ()
     context.log.info(outcome.summary(key.to_user_string()))
     failed = outcome.failed
     if failed:
@@ -131,14 +120,10 @@ def report(
             for sku, step in outcome.good.items():
                 metadata = dict(describe(step))
                 context.log_event(dg.AssetMaterialization(key, partition=sku, metadata=metadata))
-        first = next(iter(failed.items()))
-        raise dg.Failure(
-            f"{len(failed)} of {len(outcome.steps)} SKUs failed; the first is {first[0]}: {first[1]}",
-            metadata={"failed": dg.MetadataValue.json(failed)},
-            allow_retries=False,
-        )
-    for sku, step in outcome.good.items():
-        context.add_asset_metadata(dict(describe(step)), partition_key=sku)
+        raise sunk(failed, len(outcome.steps))
+    with together(context.instance):  # all keys are asked for with each SKU
+        for sku, step in outcome.good.items():
+            context.add_asset_metadata(dict(describe(step)), partition_key=sku)
     summaries = [
         next(iter(by_sku.values()))
         if alone
@@ -151,3 +136,27 @@ def report(
         for name, by_sku in (checks or {}).items()
     ]
     yield dg.MaterializeResult(check_results=summaries)
+
+
+def evaluations(key: dg.AssetKey, checks: CheckOutcome) -> Iterator[dg.AssetCheckEvaluation]:
+    """Every check of every SKU as Dagster stores it."""
+    for name, by_sku in checks.items():
+        for sku, result in by_sku.items():
+            yield dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=name,
+                partition=sku,
+                passed=result.passed,
+                severity=result.severity,
+                metadata=dict(result.metadata or {}),
+            )
+
+
+def sunk(failed: Mapping[str, str], of: int) -> dg.Failure:
+    """What a run ends with in which SKUs failed, by their reasons."""
+    first = next(iter(failed.items()))
+    return dg.Failure(
+        f"{len(failed)} of {of} SKUs failed; the first is {first[0]}: {first[1]}",
+        metadata={"failed": dg.MetadataValue.json(dict(failed))},
+        allow_retries=False,
+    )

@@ -32,6 +32,9 @@ class EventBatches(SqlEventLogStorage):
     sharded: bool = False
     """Whether the rows of a run are kept in a file of their own beside the index of all runs."""
 
+    all_keys: str
+    """The driver's own statement for all partitions of a set in order of insertion."""
+
     def __init__(self, *args: Any, **named: Any) -> None:
         self._thread = threading.local()
         self._tables: set[str] = set()
@@ -49,6 +52,48 @@ class EventBatches(SqlEventLogStorage):
         if name not in self._indexes and super().has_secondary_index(name):
             self._indexes.add(name)
         return name in self._indexes
+
+    def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
+        """All SKUs in order of insertion; in a batch they are read once.
+
+        Dagster asks for all of them whenever metadata is added to one, a dozen times at a tick of the automation,
+        and for most pages. Built row by row, as the inherited method does it, a hundred thousand of them take a quarter
+        of a second; SQLAlchemy's own rows cost as much again, in objects for the garbage collector to look at.
+        """
+        if self._waiting is None:
+            return self._read_keys(partitions_def_name)
+        known: dict[str, tuple[list[str], set[str]]] = self._thread.keys
+        if partitions_def_name not in known:
+            keys = self._read_keys(partitions_def_name)
+            known[partitions_def_name] = keys, set(keys)
+        return known[partitions_def_name][0]
+
+    def _read_keys(self, partitions_def_name: str) -> list[str]:
+        self._check_partitions_table()
+        with self.index_connection() as connection:
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(self.all_keys, (partitions_def_name,))
+                return [partition for (partition,) in cursor.fetchall()]
+            finally:
+                cursor.close()
+
+    def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
+        """Whether there is such a SKU; in a batch what was read is looked at first."""
+        known = self._thread.keys.get(partitions_def_name) if self._waiting is not None else None
+        if known is not None and partition_key in known[1]:
+            return True
+        return super().has_dynamic_partition(partitions_def_name, partition_key)
+
+    def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
+        """Add SKUs; what a batch has read of them is read anew."""
+        self._thread.keys = {}
+        super().add_dynamic_partitions(partitions_def_name, partition_keys)
+
+    def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
+        """Remove a SKU; likewise."""
+        self._thread.keys = {}
+        super().delete_dynamic_partition(partitions_def_name, partition_key)
 
     def _transaction(self) -> AbstractContextManager[None]:
         """What this thread stores while it is open is one transaction."""
@@ -71,6 +116,7 @@ class EventBatches(SqlEventLogStorage):
             return
         with self._transaction():
             self._thread.waiting = []
+            self._thread.keys = {}
             try:
                 yield
                 self._store_waiting()

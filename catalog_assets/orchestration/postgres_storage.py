@@ -9,7 +9,7 @@ Belongs here: how rows reach PostgreSQL. Not: which rows.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -36,6 +36,8 @@ RENEWED = 600
 class BatchedPostgresEventLogStorage(EventBatches, PostgresEventLogStorage):
     """Events over kept connections, a batch of them in one transaction."""
 
+    all_keys = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = %s ORDER BY id"
+
     @contextmanager
     def _transaction(self) -> Generator[None]:
         with create_pg_connection(self._engine) as connection:
@@ -54,14 +56,6 @@ class BatchedPostgresEventLogStorage(EventBatches, PostgresEventLogStorage):
 
     def _savepoint(self) -> AbstractContextManager[Any]:
         return self._held.begin_nested() if self._held is not None else nullcontext()
-
-    def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
-        """All SKUs in order of insertion, past the row objects that the inherited method builds for each."""
-        self._check_partitions_table()
-        with self.index_connection() as connection, connection.connection.cursor() as cursor:
-            asked = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = %s ORDER BY id"
-            cursor.execute(asked, (partitions_def_name,))
-            return [partition for (partition,) in cursor.fetchall()]
 
     def _connect(self) -> AbstractContextManager[Connection]:
         return create_pg_connection(self._engine) if self._held is None else nullcontext(self._held)
@@ -98,7 +92,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         engine = _pooled(postgres_url, token_provider)
         storages: Iterable[Any] = (self._event_log_storage, self._run_storage, self._schedule_storage)
         for storage in storages:
-            storage._engine = engine
+            storage._engine = engine  # pyright: ignore[reportPrivateUsage]  the class it belongs to has no other way
 
     @classmethod
     def from_config_value(  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,7 +15,7 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from catalog_assets.orchestration import assets
-from catalog_assets.orchestration.batch import LOOKS_AT_ONCE, streamed
+from catalog_assets.orchestration.batch import streamed
 from catalog_assets.orchestration.partitions import BATCH_SIZES, range_tags, sku_partitions, stretches
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.scenes.routing import check_engine
@@ -25,7 +24,7 @@ from catalog_assets.stages import consistency, insights
 from catalog_assets.stages.coverage import is_covered
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Stage, Step
-from catalog_assets.stages.stream import Stream, Tell, survey
+from catalog_assets.stages.stream import Stream, Tell, survey_all
 
 STAGE_NAMES = tuple(BATCH_SIZES)
 WAVE = min(BATCH_SIZES.values())
@@ -153,11 +152,7 @@ class LineRun:
 
     def _survey(self, stages: Sequence[Stage], note: Tell) -> dict[str, list[Step]]:
         """By SKU, the steps from the first stage on that have nothing to do."""
-        self.line.prepare(self.skus)
-        looks = LOOKS_AT_ONCE if self.line.store.remote else 1
-        with ThreadPoolExecutor(looks) as pool:
-            found = pool.map(lambda sku: survey(self.line, stages, sku), self.skus)
-            known = dict(zip(self.skus, found, strict=True))
+        known = survey_all(self.line, stages, self.skus)
         for done in known.values():
             for step in done:
                 note(step.record.stage, step)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class BatchedSqliteEventLogStorage(EventBatches, SqliteEventLogStorage):
     """
 
     sharded = True
+    all_keys = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = ? ORDER BY id"
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
@@ -59,20 +60,6 @@ class BatchedSqliteEventLogStorage(EventBatches, SqliteEventLogStorage):
                     yield
             finally:
                 self._held = None
-
-    def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
-        """All SKUs in order of insertion.
-
-        Asked for a dozen times at a tick of the automation sensor and by most pages; built row by row, as the inherited
-        method does it, a hundred thousand of them take a quarter of a second.
-        """
-        self._check_partitions_table()
-        with self.index_connection() as connection:
-            asked = "SELECT partition FROM dynamic_partitions WHERE partitions_def_name = ? ORDER BY id"
-            # SQLAlchemy's own rows cost as much again, in objects for the garbage collector to look at.
-            cursor = connection.connection.cursor()
-            cursor.execute(asked, (partitions_def_name,))
-            return [partition for (partition,) in cursor.fetchall()]
 
     @contextmanager
     def _connect(self, shard: str) -> Generator[Connection]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
@@ -17,6 +18,8 @@ from catalog_assets.stages.pictures import keeping
 from catalog_assets.stages.stage import Stage, Step, perform, unchanged
 
 Tell = Callable[[str, Step], None]
+LOOKS_AT_ONCE = 32
+"""Questions to a store in S3 at a time while SKUs are searched for what has changed."""
 
 
 class Stream:
@@ -130,3 +133,10 @@ def survey(line: Line, stages: Sequence[Stage], sku: str) -> list[Step]:
             break
         done.append(step)
     return done
+
+
+def survey_all(line: Line, stages: Sequence[Stage], skus: Sequence[str]) -> dict[str, list[Step]]:
+    """:func:`survey` by SKU; many at a time where the store is remote and looking is waiting."""
+    line.prepare(skus)
+    with ThreadPoolExecutor(LOOKS_AT_ONCE if line.store.remote else 1) as pool:
+        return dict(zip(skus, pool.map(lambda sku: survey(line, stages, sku), skus), strict=True))
