@@ -92,10 +92,16 @@ def measure(known: int, base: str) -> dict[str, Any]:
             spent.append(took)
             most = max(most, cpu)
             if isinstance(result, dg.SensorResult):
-                ranges = [r.tags for r in result.run_requests or () if RANGE_START in r.tags]
-                asked += len(ranges)
-                for tags in ranges:
-                    seen.update(s for s in changed if tags[RANGE_START] <= s <= tags[RANGE_END])
+                for request in result.run_requests or ():
+                    if request.run_config:
+                        asked_for = request.run_config["ops"]["carry"]["config"]["skus"]
+                    elif RANGE_START in request.tags:
+                        first, last = request.tags[RANGE_START], request.tags[RANGE_END]
+                        asked_for = [s for s in changed if first <= s <= last]
+                    else:
+                        continue
+                    asked += 1
+                    seen.update(asked_for)
         found |= {
             "changed_s": sum(spent),
             "changed_max_s": max(spent),

@@ -22,10 +22,6 @@ BATCH_SIZES = MappingProxyType(
 one bad cutout would hold up every scene of its batch."""
 
 
-GAP = 100
-"""Unchanged SKUs a run may pass over to reach the next changed one: they cost less than another run would."""
-
-
 def sku_partitions(catalogue: str) -> dg.DynamicPartitionsDefinition:
     """The partition set of one catalogue (``sku`` unless several catalogues share a deployment)."""
     return dg.DynamicPartitionsDefinition(name=catalogue)
@@ -36,36 +32,24 @@ def backfill_policy(stage: str) -> dg.BackfillPolicy:
     return dg.BackfillPolicy.multi_run(BATCH_SIZES[stage])
 
 
-def stretches(
-    order: Sequence[str], wanted: Iterable[str], size: int, gap: int = 0, never: Iterable[str] = ()
-) -> Iterator[tuple[str, ...]]:
+def stretches(order: Sequence[str], wanted: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
     """Cut ``wanted`` into runs: contiguous in ``order``, at most ``size`` keys each.
 
-    Dagster's range is everything between two keys in order of insertion. A run costs seconds before its first SKU
-    and an unchanged SKU milliseconds, so changes that lie close share a run that skips what lies between them.
+    Dagster's range is everything between two keys in order of insertion; whatever it passes over would get rows too.
 
     Args:
         order: all keys as Dagster holds them.
         wanted: the keys to run; unknown ones are ignored.
         size: at most so many per run.
-        gap: so many unwanted keys may lie between two wanted ones of a run.
-        never: keys that must not be run at all.
     """
-    names, barred = set(wanted), set(never)
+    names = set(wanted)
     batch: list[str] = []
-    between: list[str] = []
     for key in order:
+        if batch and (key not in names or len(batch) == size):
+            yield tuple(batch)
+            batch = []
         if key in names:
-            if batch and len(batch) + len(between) >= size:
-                yield tuple(batch)
-                batch, between = [], []
-            batch += [*between, key]
-            between = []
-        elif batch:
-            between.append(key)
-            if len(between) > gap or key in barred:
-                yield tuple(batch)
-                batch, between = [], []
+            batch.append(key)
     if batch:
         yield tuple(batch)
 

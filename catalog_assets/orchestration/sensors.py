@@ -5,7 +5,7 @@ Belongs here: noticing, and asking Dagster for runs. Not: reading rows or photos
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
@@ -16,8 +16,9 @@ from catalog_assets.catalogue.rows import CatalogueError
 from catalog_assets.catalogue.snapshot import Snapshot
 from catalog_assets.catalogue.track import Tracker
 from catalog_assets.catalogue.watch import Changes
-from catalog_assets.orchestration.partitions import BATCH_SIZES, GAP, SNAPSHOT_TAG, range_tags, stretches
+from catalog_assets.orchestration.partitions import BATCH_SIZES, SNAPSHOT_TAG, range_tags, stretches
 from catalog_assets.orchestration.resources import LineResource
+from catalog_assets.orchestration.scattered import PORTION, run_config, scattered
 from catalog_assets.scenes.templates import TemplateError
 from catalog_assets.stages.line import Line
 from catalog_assets.storage.fingerprint import fingerprint
@@ -25,8 +26,10 @@ from catalog_assets.storage.fingerprint import fingerprint
 SETTLE_SECONDS = 2.0
 """A local photo younger than this may still be being copied; its SKU waits for the next look."""
 WHOLE_LINE = 8
-"""Up to so many SKUs of a run go through all stages in it: a run per stage would wait for a tick and start a process
-six times. More of them go stage by stage, where a broken one stops none of the others."""
+"""Up to so many neighbours go through all stages in one ranged run: a run per stage would wait for a tick and start a
+process six times. More of them go stage by stage, where a broken one stops none of the others."""
+JOB = "inventory"
+"""The job of the runs that the inventory sensor asks for, by name in the UI."""
 
 
 def sensors(seconds: int) -> list[dg.SensorDefinition]:
@@ -37,7 +40,10 @@ def sensors(seconds: int) -> list[dg.SensorDefinition]:
     """
     new_inventory = dg.sensor(
         name="new_inventory",
-        target=dg.AssetSelection.assets("catalog", "brand", *BATCH_SIZES),
+        jobs=[
+            dg.define_asset_job(JOB, dg.AssetSelection.assets("catalog", "brand", *BATCH_SIZES)),
+            scattered,
+        ],
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Looks at the inventory; new and changed photos and rows go down the line, others are left alone.",
@@ -156,20 +162,29 @@ def _retirement(sku: str) -> dg.AssetObservation:
 def _photo_runs(
     order: list[str], changed: list[str], snapshot: Snapshot, number: int
 ) -> Iterator[dg.RunRequest]:
-    retired = set(order).difference(snapshot.skus)
-    line, wanted = list(BATCH_SIZES), set(changed)
-    size = BATCH_SIZES["raw_photo"] if len(changed) > WHOLE_LINE else min(BATCH_SIZES.values())
-    batches = list(stretches(order, changed, size, GAP, retired))
-    prints = snapshot.fingerprints(sku for batch in batches for sku in batch)
-    for batch in batches:
-        few = len(batch) <= min(BATCH_SIZES.values()) and len(wanted.intersection(batch)) <= WHOLE_LINE
+    """A run for each stretch of neighbours; what lies scattered shares runs that take a list of SKUs."""
+    size = BATCH_SIZES["raw_photo"] if len(changed) > WHOLE_LINE else WHOLE_LINE
+    batches = list(stretches(order, changed, size))
+    small = [batch for batch in batches if len(batch) < PORTION] if len(batches) > 1 else []
+    prints = snapshot.fingerprints(changed)
+
+    def key(skus: Iterable[str]) -> str:
         # The same SKUs with the same content at the same snapshot are asked for once, crash or no crash.
-        key = fingerprint(snapshot=number, batch=[[sku, prints[sku]] for sku in batch])
-        yield dg.RunRequest(
-            run_key=f"raw_photo-{key}",
-            asset_selection=[dg.AssetKey(stage) for stage in (line if few else line[:1])],
-            tags=range_tags(batch),
-        )
+        return f"raw_photo-{fingerprint(snapshot=number, batch=[[sku, prints[sku]] for sku in skus])}"
+
+    line = list(BATCH_SIZES)
+    for batch in batches:
+        if batch not in small:
+            yield dg.RunRequest(
+                run_key=key(batch),
+                job_name=JOB,
+                asset_selection=[dg.AssetKey(s) for s in (line if len(batch) <= WHOLE_LINE else line[:1])],
+                tags=range_tags(batch),
+            )
+    apart = [sku for batch in small for sku in batch]
+    for start in range(0, len(apart), PORTION):
+        skus = apart[start : start + PORTION]
+        yield dg.RunRequest(run_key=key(skus), job_name=scattered.name, run_config=run_config(skus))
 
 
 def _house_runs(context: dg.SensorEvaluationContext, number: int) -> Iterator[dg.RunRequest]:
@@ -178,7 +193,7 @@ def _house_runs(context: dg.SensorEvaluationContext, number: int) -> Iterator[dg
     if context.instance.get_latest_materialization_event(dg.AssetKey("brand")) is None:
         wanted.append(dg.AssetKey("brand"))
     tags = {SNAPSHOT_TAG: str(number)}
-    yield dg.RunRequest(run_key=f"catalog-{number}", asset_selection=wanted, tags=tags)
+    yield dg.RunRequest(run_key=f"catalog-{number}", job_name=JOB, asset_selection=wanted, tags=tags)
 
 
 def _unsettled(changes: Changes, work: Line) -> set[str]:

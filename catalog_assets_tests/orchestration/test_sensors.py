@@ -52,6 +52,15 @@ class Shelf:
         asked = [r.tags for r in result.run_requests or [] if RANGE_START in r.tags]
         return [(tags[RANGE_START], tags[RANGE_END]) for tags in asked]
 
+    def lists(self) -> list[list[str]]:
+        """SKUs of each run over scattered ones that one look asks for; it must ask for no range."""
+        result = self.look()
+        if isinstance(result, dg.SkipReason):
+            return []
+        asked = [r for r in result.run_requests or [] if SNAPSHOT_TAG not in r.tags]
+        assert {r.job_name for r in asked} == {"scattered"}
+        return [r.run_config["ops"]["carry"]["config"]["skus"] for r in asked]
+
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
@@ -74,11 +83,11 @@ def test_nothing_touched_asks_for_nothing(shelf: Shelf):
     assert isinstance(shelf.look(), dg.SkipReason)
 
 
-def test_scattered_changes_are_one_run_over_a_range(shelf: Shelf):
+def test_scattered_changes_are_one_run_over_just_them(shelf: Shelf):
     for sku in ("S003", "S020", "S058"):
         shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
-    assert shelf.ranges() == [("S003", "S058")]
-    assert shelf.ranges() == []
+    assert shelf.lists() == [["S003", "S020", "S058"]]
+    assert shelf.lists() == []
 
 
 @pytest.mark.parametrize(("count", "stages"), [(3, 6), (module.WHOLE_LINE + 1, 1)])
@@ -92,17 +101,34 @@ def test_a_few_skus_go_down_the_whole_line_in_one_run(shelf: Shelf, count: int, 
     assert selections[0][0] == dg.AssetKey("raw_photo")
 
 
-def test_many_skus_that_lie_far_apart_go_down_the_whole_line_each_in_its_own_run(
+def test_neighbours_that_fill_a_run_are_a_range_and_the_others_share_runs(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "GAP", 2)
-    for sku in SKUS[::5]:
+    monkeypatch.setattr(module, "PORTION", 5)
+    changed = [*SKUS[:9], *SKUS[20::5]]
+    for sku in changed:
         shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
     result = shelf.look()
     assert isinstance(result, dg.SensorResult)
-    runs = [r for r in result.run_requests or [] if RANGE_START in r.tags]
-    assert [r.tags[RANGE_START] for r in runs] == [r.tags[RANGE_END] for r in runs] == SKUS[::5]
-    assert {len(r.asset_selection or []) for r in runs} == {6}
+    requests = [r for r in result.run_requests or [] if SNAPSHOT_TAG not in r.tags]
+    assert [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in requests if r.job_name == module.JOB] == [
+        ("S000", "S008")
+    ]
+    portions = [r.run_config["ops"]["carry"]["config"]["skus"] for r in requests[1:]]
+    assert portions == [["S020", "S025", "S030", "S035", "S040"], ["S045", "S050", "S055"]]
+    assert len({r.run_key for r in requests}) == 3
+
+
+def test_all_that_is_asked_for_can_be_run(shelf: Shelf):
+    for sku in ("S003", "S020"):
+        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
+    result = shelf.look()
+    assert isinstance(result, dg.SensorResult)
+    repository = shelf.defs.get_repository_def()
+    for request in result.run_requests or []:
+        job = repository.get_job(str(request.job_name))
+        dg.validate_run_config(job, request.run_config)
+        assert set(request.asset_selection or []) <= set(job.asset_layer.executable_asset_keys)
 
 
 def test_the_catalogue_s_own_run_reports_what_the_sensor_has_read(
@@ -120,14 +146,7 @@ def test_the_catalogue_s_own_run_reports_what_the_sensor_has_read(
     assert done.asset_materializations_for_node("catalog")[0].metadata["SKUs"].value == len(SKUS)
 
 
-def test_changes_that_lie_far_apart_are_a_run_each(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "GAP", 10)
-    for sku in ("S003", "S009", "S058"):
-        shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
-    assert shelf.ranges() == [("S003", "S009"), ("S058", "S058")]
-
-
-def test_a_retired_sku_is_shown_as_such_kept_and_never_inside_a_range(shelf: Shelf):
+def test_a_retired_sku_is_shown_as_such_kept_and_never_run(shelf: Shelf):
     shelf.inventory.delete("photos/S010/hero.jpg")
     result = shelf.look()
     assert isinstance(result, dg.SensorResult)
@@ -135,7 +154,7 @@ def test_a_retired_sku_is_shown_as_such_kept_and_never_inside_a_range(shelf: She
     assert "S010" in shelf.instance.get_dynamic_partitions("sku")
     for sku in ("S009", "S011"):
         shelf.inventory.write(f"photos/{sku}/hero.jpg", b"other")
-    assert shelf.ranges() == [("S009", "S009"), ("S011", "S011")]
+    assert shelf.lists() == [["S009", "S011"]]
     # It comes back.
     shelf.inventory.write("photos/S010/hero.jpg", b"1")
     assert shelf.ranges() == [("S010", "S010")]
@@ -152,7 +171,7 @@ def test_a_changed_row_and_a_new_sku_are_found_in_a_new_catalogue(shelf: Shelf):
     assert shelf.ranges() == []  # it belongs to nobody yet
     rows = [f"{sku},{'Red' if sku == 'S030' else ''}" for sku in [*SKUS, "T1"]]
     shelf.inventory.write("catalog.csv", ("sku,title\n" + "\n".join(rows)).encode())
-    assert shelf.ranges() == [("S030", "T1")]
+    assert shelf.lists() == [["S030", "T1"]]
 
 
 def test_a_folder_that_is_being_filled_waits_until_it_is_whole(
