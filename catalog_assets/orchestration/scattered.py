@@ -86,7 +86,7 @@ def _report(context: dg.OpExecutionContext, stage: Stage, work: Line, outcome: O
         events = evaluations(key, check_results(work, outcome))
     with together(context.instance):
         for evaluation in events:
-            context.log_event(evaluation)
+            context.log_event(evaluation)  # pyright: ignore[reportArgumentType]  it takes them too
         for sku, step in outcome.good.items():
             context.log_event(dg.AssetMaterialization(key, partition=sku, metadata=dict(describe(step))))
     context.log.info(outcome.summary(stage.name))
