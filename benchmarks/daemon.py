@@ -2,12 +2,12 @@
 
     python benchmarks/daemon.py latency --inventory ../shared/data/catalog_real --drops 5
     python benchmarks/daemon.py pages --known 100000
-    python benchmarks/daemon.py ticks --known 100000
+    python benchmarks/daemon.py ticks --known 100000 [--postgres]
 
 ``latency`` starts ``catalog-assets ui`` with its default intervals, drops one photo at a time into the folder and
-waits for its listing. ``pages`` and ``ticks`` fill a Dagster instance (SQLite) with that many SKUs, each through every
-stage; ``pages`` times what the UI's pages ask its web server, ``ticks`` what the automation sensor takes. All write
-``benchmarks/results/daemon.json``.
+waits for its listing. ``pages`` and ``ticks`` fill a Dagster instance (SQLite, or a PostgreSQL that is started for it)
+with that many SKUs, each through every stage; ``pages`` times what the UI's pages ask its web server, ``ticks`` what
+the automation sensor takes. All write ``benchmarks/results/daemon.json``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import csv
 import json
 import os
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
@@ -34,6 +33,8 @@ STAGES = ("raw_photo", "cutout", "packshot", "scenes", "qc_report", "listing")
 
 RUNS = """{ runsOrError(limit: 60) { ... on Runs { results {
     runId status creationTime startTime endTime assetSelection { path } tags { key value } } } } }"""
+TICKS = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { ... on RepositoryLocation {
+    repositories { sensors { name sensorState { ticks(limit: 3) { timestamp endTimestamp status } } } } } } } } } }"""
 PAGES = {
     "asset page": """{ assetNodes(assetKeys: [{path: ["%s"]}]) {
         partitionStats { numMaterialized numFailed numPartitions numMaterializing }
@@ -99,7 +100,7 @@ def latency(source: Path, drops: int) -> dict[str, Any]:
                 part["outcome"] = records[-1].outcome if records[-1] else "none"
                 print({k: round(v, 1) if isinstance(v, float) else v for k, v in part.items()}, flush=True)
                 found.append(part)
-            time.sleep(60)  # so that runs which automation asks for afterwards are counted as well
+            _quiet(address)  # runs which automation asks for afterwards are counted as well
             runs = ask(address, RUNS)["runsOrError"]["results"]
             for part in found:
                 part["runs"] = sum(any(t["value"] == part["sku"] for t in r["tags"]) for r in runs)
@@ -111,13 +112,38 @@ def latency(source: Path, drops: int) -> dict[str, Any]:
     }
 
 
-def pages(known: int) -> dict[str, Any]:
+def _quiet(address: str) -> None:
+    """Wait until automation has looked twice with no run under way: what the last run caused is asked for by then."""
+    from catalog_assets_tests.conftest import wait_for
+    from catalog_assets_tests.end_to_end.serving import ask
+
+    ended = {"SUCCESS", "FAILURE", "CANCELED"}
+
+    def looked(since: float) -> bool:
+        entries = ask(address, TICKS)["workspaceOrError"]["locationEntries"]
+        sensors = entries[0]["locationOrLoadError"]["repositories"][0]["sensors"]
+        automation = next(sensor for sensor in sensors if sensor["name"] == "automation")
+        ticks = automation["sensorState"]["ticks"]
+        return any(tick["timestamp"] > since and tick["endTimestamp"] for tick in ticks)
+
+    def at_rest() -> bool:
+        runs = ask(address, RUNS)["runsOrError"]["results"]
+        return all(run["status"] in ended for run in runs)
+
+    rests = 0
+    while rests < 2:
+        since = time.time()
+        wait_for("automation to look", lambda since=since: looked(since), 300)
+        rests = rests + 1 if at_rest() else 0
+
+
+def pages(known: int, postgres: bool) -> dict[str, Any]:
     """Seconds of the UI's questions, with so many SKUs through every stage."""
     from catalog_assets_tests.conftest import free_port
     from catalog_assets_tests.end_to_end.serving import ask, serving
 
     found: dict[str, Any] = {"known": known}
-    with _filled(known, found) as home:
+    with _filled(known, found, postgres) as home:
         port = free_port()
         command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -133,7 +159,7 @@ def pages(known: int) -> dict[str, Any]:
     return found
 
 
-def ticks(known: int) -> dict[str, Any]:
+def ticks(known: int, postgres: bool) -> dict[str, Any]:
     """Seconds of the automation sensor's ticks with so many SKUs through every stage, as a code server spends them.
 
     A tick with nothing known yet, two with nothing changed, one with 200 photos made anew, and two after it.
@@ -145,7 +171,7 @@ def ticks(known: int) -> dict[str, Any]:
     from catalog_assets.orchestration.sensors import sensors
 
     found: dict[str, Any] = {"known": known, "ticks": []}
-    with _filled(known, found), dg.DagsterInstance.get() as instance:
+    with _filled(known, found, postgres), dg.DagsterInstance.get() as instance:
         defs, cursor, before = build_defs(), None, resident_mb()
         automation = next(sensor for sensor in sensors(30) if sensor.name == "automation")
         changed = [f"S{n:06d}" for n in range(0, known, max(1, known // 200))][:200]
@@ -167,13 +193,18 @@ def ticks(known: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _filled(known: int, found: dict[str, Any]) -> Generator[Path]:
+def _filled(known: int, found: dict[str, Any], postgres: bool) -> Generator[Path]:
     """A Dagster home, in ``DAGSTER_HOME``, that knows so many SKUs and every stage of them."""
     import dagster as dg
 
-    with tempfile.TemporaryDirectory() as temporary:
+    from catalog_assets_tests.doubles.postgres import dagster_yaml, postgres_server
+
+    with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
         home = Path(temporary)
-        shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+        config = (ROOT / "dagster.yaml").read_text()
+        if postgres:
+            config = dagster_yaml(stack.enter_context(postgres_server()))
+        (home / "dagster.yaml").write_text(config)
         os.environ["DAGSTER_HOME"] = str(home)
         skus = [f"S{n:06d}" for n in range(known)]
         with dg.DagsterInstance.get() as instance:
@@ -184,8 +215,9 @@ def _filled(known: int, found: dict[str, Any]) -> Generator[Path]:
                 instance.report_runless_asset_event(dg.AssetMaterialization(name))
             for stage in STAGES:
                 instance.report_runless_asset_event(dg.AssetMaterialization(stage, partition=skus[0]))
-            for file in home.rglob("index.db"):
-                _repeat(file, skus)
+            log: Any = instance.event_log_storage
+            with log.index_connection() as connection:
+                _repeat(connection, skus, "id INTEGER" if not postgres else "id SERIAL")
             found["filling_s"] = round(time.perf_counter() - began, 1)
             counted = len(instance.get_materialized_partitions(dg.AssetKey("listing")))
             if counted != known:
@@ -193,26 +225,29 @@ def _filled(known: int, found: dict[str, Any]) -> Generator[Path]:
         yield home
 
 
-def _repeat(file: Path, skus: Sequence[str]) -> None:
+def _repeat(connection: Any, skus: Sequence[str], number: str) -> None:
     """Copy the first SKU's rows for every other SKU: Dagster's own rows, written by the hundred thousand."""
-    with contextlib.closing(sqlite3.connect(file)) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(event_logs)") if row[1] != "id"]
-        database.execute("CREATE TEMP TABLE other (sku TEXT)")
-        database.executemany("INSERT INTO other VALUES (?)", [(sku,) for sku in skus[1:]])
-        taken = [
-            "other.sku"
-            if name == "partition"
-            else f"replace(event, '{skus[0]}', other.sku)"
-            if name == "event"
-            else f'"{name}"'
-            for name in columns
-        ]
-        into = ", ".join(f'"{name}"' for name in columns)
-        database.execute(
-            f"INSERT INTO event_logs ({into}) SELECT {', '.join(taken)} FROM event_logs, other WHERE partition = ?",
-            (skus[0],),
-        )
-        database.commit()
+    import sqlalchemy as db
+
+    columns = [column["name"] for column in db.inspect(connection).get_columns("event_logs")]
+    columns.remove("id")
+    connection.execute(db.text(f"CREATE TEMP TABLE other ({number} PRIMARY KEY, sku TEXT)"))
+    other = db.table("other", db.column("sku"))
+    for start in range(1, len(skus), 10_000):
+        connection.execute(other.insert(), [{"sku": sku} for sku in skus[start : start + 10_000]])
+    first = skus[0]
+    taken = [
+        "other.sku"
+        if name == "partition"
+        else f"replace(event, '{first}', other.sku)"
+        if name == "event"
+        else f'"{name}"'
+        for name in columns
+    ]
+    into = ", ".join(f'"{name}"' for name in columns)
+    rows = f"SELECT {', '.join(taken)} FROM event_logs, other WHERE partition = '{first}'"
+    connection.execute(db.text(f"INSERT INTO event_logs ({into}) {rows}"))
+    connection.execute(db.text("DROP TABLE other"))
 
 
 def main() -> None:
@@ -221,14 +256,15 @@ def main() -> None:
     parser.add_argument("--inventory", type=Path)
     parser.add_argument("--drops", type=int, default=5)
     parser.add_argument("--known", type=int, default=100_000)
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL that is started for it")
     arguments = parser.parse_args()
     if arguments.what == "latency":
         found = latency(arguments.inventory, arguments.drops)
     else:
-        found = (pages if arguments.what == "pages" else ticks)(arguments.known)
+        found = (pages if arguments.what == "pages" else ticks)(arguments.known, arguments.postgres)
     print(json.dumps(found), flush=True)
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    results[arguments.what] = found
+    results[arguments.what + ("-postgres" if arguments.postgres else "")] = found
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 

@@ -1,7 +1,7 @@
 """What a look of the inventory sensor costs with 1 000, 10 000 and 100 000 SKUs known, by what changed.
 
     python benchmarks/sensor.py --known 1000 10000 100000
-    python benchmarks/sensor.py --known 1000 10000 --s3          # a real S3 server on loopback
+    python benchmarks/sensor.py --known 1000 10000 100000 --s3       # a real S3 server on loopback
     python benchmarks/sensor.py --known 1000 10000 100000 --bucket   # a bucket in memory, for as many keys
 
 One process as the code server has it: the first look reads everything, then looks with nothing changed, then looks
@@ -182,18 +182,24 @@ def _s3(kind: str, folder: Path, known: int) -> Generator[dict[str, str]]:
     """A server that holds the inventory, and the environment a client needs."""
     from catalog_assets_tests.conftest import _listens, free_port, wait_for
 
-    port = free_port()
+    port, control = free_port(), free_port()
+    rclone = str(Path(sys.executable).with_name("rclone"))
     if kind == "s3":
-        _fill(folder / "bench" / "inventory", [f"S{n:06d}" for n in range(known)], _photo("s3://"))
-        rclone = str(Path(sys.executable).with_name("rclone"))
-        command = [rclone, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}"]
-        command += ["--auth-key", "key,secret", "--config", os.devnull]
+        # Its memory: from a folder it would read every file again for each page it lists, to tell the hash.
+        command = [rclone, "serve", "s3", ":memory:", "--addr", f"127.0.0.1:{port}", "--config", os.devnull]
+        command += ["--auth-key", "key,secret", "--rc", f"--rc-addr=127.0.0.1:{control}", "--rc-no-auth"]
     else:
         command = [sys.executable, str(Path(__file__).with_name("bucket.py"))]
         command += ["--port", str(port), "--keys", str(known)]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         wait_for("the S3 server to listen", lambda: _listens(port))
+        if kind == "s3":
+            _fill(folder / "bench" / "inventory", [f"S{n:06d}" for n in range(known)], _photo("s3://"))
+            copy = [rclone, "rc", f"--url=http://127.0.0.1:{control}/", "sync/copy"]
+            subprocess.run(
+                [*copy, f"srcFs={folder}", "dstFs=:memory:"], check=True, stdout=subprocess.DEVNULL
+            )
         yield {
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
