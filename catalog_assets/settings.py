@@ -12,6 +12,7 @@ from typing import Any
 
 PREFIX = "CATALOG_"
 FILE = "catalog_assets.toml"
+MATTE_RUNTIMES = ("auto", "onnxruntime", "openvino", "openvino-bf16")
 
 
 class SettingsError(ValueError):
@@ -27,6 +28,7 @@ class Settings:
         store: folder or ``s3://bucket/prefix`` for everything made.
         engine: the engine for scenes whose template says ``auto``.
         matte_model: any model name rembg knows, or two joined by ``+``: the second gives its opinion.
+        matte_runtime: what the networks run on, one of ``MATTE_RUNTIMES``.
         budget_usd: ceiling per UTC day for everything that shares the store; 0 refuses paid engines.
         budget_run_usd: tighter ceiling per run, None for none.
         budget_sku_usd: tighter ceiling per SKU, None for none.
@@ -44,6 +46,7 @@ class Settings:
     store: str = "store"
     engine: str = "studio"
     matte_model: str = "u2net"
+    matte_runtime: str = "auto"
     budget_usd: Decimal = Decimal(0)
     budget_run_usd: Decimal | None = None
     budget_sku_usd: Decimal | None = None
@@ -102,6 +105,10 @@ def _parse(name: str, value: Any, where: str) -> Any:
         if not amount.is_finite() or amount < 0:
             raise SettingsError(f"{where} is {value!r}: write an amount of US dollars such as 2.50")
         return amount
+    if name == "matte_runtime":
+        if value not in MATTE_RUNTIMES:
+            raise SettingsError(f"{where} is {value!r}: write one of {', '.join(MATTE_RUNTIMES)}")
+        return value
     if name == "retry_lost":
         if str(value) not in ("0", "1", "2", "3"):
             raise SettingsError(f"{where} is {value!r}: write 0 (never, the default) to 3")

@@ -27,6 +27,10 @@ def command(
     model: Annotated[
         str, typer.Option(help="A rembg model, or two joined by +; default: CATALOG_MATTE_MODEL.")
     ] = "",
+    runtime: Annotated[
+        str,
+        typer.Option(help="auto, onnxruntime, openvino or openvino-bf16; default: CATALOG_MATTE_RUNTIME."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Cut products out of photos: <stem>.png with alpha, and how far to trust each.
@@ -36,7 +40,7 @@ def command(
     """
     from catalog_assets.imaging.matting import CutoutHints
     from catalog_assets.settings import SettingsError, load_settings
-    from catalog_assets.weights import WeightsError
+    from catalog_assets.weights import WeightsError, runtime_for
 
     for photo in photos:
         if photo.is_dir():
@@ -44,15 +48,20 @@ def command(
         if not photo.is_file():
             bad_call(f"{photo} does not exist.")
     try:
-        name = model or load_settings().matte_model
+        settings = load_settings()
+        wish = runtime or settings.matte_runtime
+        on = runtime_for(wish)
         out.mkdir(parents=True, exist_ok=True)
-        sessions = _sessions(name)
+        sessions = _sessions(model or settings.matte_model, wish)
     except (SettingsError, WeightsError) as error:
         bad_call(str(error))
     except OSError as error:
         bad_call(f"The folder {out} cannot be made: {error.strerror}.")
     hints = CutoutHints(material=material, category=category, items=items)
     rows = _all(photos, out, sessions, hints)
+    if on.precision != "f32":
+        for row in rows:
+            row["runtime"] = str(on)
     if as_json:
         print_json({"photos": rows})
     else:
@@ -62,7 +71,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _sessions(name: str) -> Sessions:
+def _sessions(name: str, runtime: str) -> Sessions:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
@@ -77,6 +86,8 @@ def _sessions(name: str) -> Sessions:
             task = progress.add_task(model, total=None, visible=False)
             return matte_session(
                 model,
+                runtime=runtime,
+                keep_scratch=True,  # nothing but cutouts is made here: photo after photo needs the same
                 progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
 

@@ -58,12 +58,17 @@ def _shown(bar: Progress, name: str) -> Callable[[int, int], None]:
 def listing(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """The models that CATALOG_MATTE_MODEL may name, with size and licence of their weights."""
+    """The models that CATALOG_MATTE_MODEL may name, with size and licence of their weights, and what they run on."""
     from rich.console import Console
     from rich.table import Table
 
     from catalog_assets import weights
+    from catalog_assets.settings import SettingsError, load_settings
 
+    try:
+        on = weights.runtime_for(load_settings().matte_runtime)
+    except (SettingsError, weights.WeightsError) as error:
+        bad_call(str(error))
     rows: list[dict[str, Any]] = [
         {
             "name": model.name,
@@ -77,7 +82,8 @@ def listing(
         for model in weights.MODELS.values()
     ]
     if as_json:
-        print_json({"models": rows, "folder": str(weights.model_folder())})
+        runs_on = {"name": on.name, "precision": on.precision}
+        print_json({"models": rows, "folder": str(weights.model_folder()), "runtime": runs_on})
         return
     table = Table("model", "MB", "licence of the weights", "sees", "here", "note", box=None)
     for row in rows:
@@ -85,3 +91,4 @@ def listing(
         here = "yes" if row["here"] else "no"
         table.add_row(row["name"], str(row["megabytes"]), licence, f"{row['input_px']} px", here, row["note"])
     Console().print(table)
+    typer.echo(f"They run on {on} here (CATALOG_MATTE_RUNTIME).")

@@ -26,7 +26,7 @@ class CutoutStage(Stage):
         item = item_of(line, sku)
         return {
             "photos": {view: facts["sha256"] for view, facts in usable_views(line, sku).items()},
-            "model": line.settings.matte_model,
+            "model": line.runtime.named(line.settings.matte_model),
             "material": item.material,
             "category": item.category,
             "items": item.items,
@@ -59,6 +59,8 @@ class CutoutStage(Stage):
             }
             if line.opinion is not None:
                 views[view]["model"] = f"{network.name}+{line.opinion.name}"
+            if line.runtime.precision != "f32":
+                views[view]["runtime"] = str(line.runtime)
             if cutout.doubt is not None and cutout.verdict != "pass":
                 doubt = f"cutout/{sku}/{view}.doubt.jpg"
                 self.put(line, made, doubt, encode_jpeg(mark_doubt(photo, cutout.doubt), quality=85))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from catalog_assets.scenes.drawer import Drawer
     from catalog_assets.scenes.measured import PassRates
     from catalog_assets.scenes.pacing import Limiters
-    from catalog_assets.weights import Predictor
+    from catalog_assets.weights import Predictor, Runtime
 
 _predictor_lock = threading.Lock()
 
@@ -166,19 +166,31 @@ class Line:
         return read_pass_rates(self.store)
 
     def load_predictor(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Fetch the weights of the matting network, or of both, where they are missing.
+        """Fetch the weights of the matting network, or of both, where they are missing, and see what runs them.
 
         Args:
             progress: hears of bytes got and bytes in all.
 
         Raises:
-            WeightsError: they cannot be had; the text says what to do.
+            WeightsError: they cannot be had, or the runtime is not installed; the text says what to do.
         """
         from catalog_assets.weights import networks, pull
 
+        _ = self.runtime
         for name in networks(self.settings.matte_model):
             if name is not None:
                 pull(name, progress=progress)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What the networks run on in this process.
+
+        Raises:
+            WeightsError: ``CATALOG_MATTE_RUNTIME`` names one that is not installed.
+        """
+        from catalog_assets.weights import runtime_for
+
+        return runtime_for(self.settings.matte_runtime)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -207,6 +219,6 @@ class Line:
         from catalog_assets.weights import matte_session
 
         with _predictor_lock:
-            session = matte_session(name, callers=self.settings.workers)
+            session = matte_session(name, callers=self.settings.workers, runtime=self.settings.matte_runtime)
         give_back()  # reading the weights needs twice their size for a moment
         return session

@@ -52,7 +52,7 @@ class RawPhotoStage(Stage):
                 hashes[photo.view] = sha256(self._bytes(line, sku, photo))
         # A second network, asked for an opinion on the cutout, has no part in the first look.
         network = line.settings.matte_model.partition("+")[0].strip()
-        return {"photos": hashes, "model": network, "items": entry.item.items}
+        return {"photos": hashes, "model": line.runtime.named(network), "items": entry.item.items}
 
     def make(self, line: Line, sku: str) -> Made:
         """Store and inspect every view; a photo that cannot be decoded fails the SKU."""

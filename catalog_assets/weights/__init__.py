@@ -8,6 +8,7 @@ Usage::
 """
 
 from catalog_assets.weights.catalogue import MODELS, Model, networks
+from catalog_assets.weights.choice import Runtime, runtime_for
 from catalog_assets.weights.download import pull
 from catalog_assets.weights.errors import WeightsError
 from catalog_assets.weights.folder import existing_file, model_folder
@@ -17,10 +18,12 @@ __all__ = [
     "MODELS",
     "Model",
     "Predictor",
+    "Runtime",
     "WeightsError",
     "existing_file",
     "matte_session",
     "model_folder",
     "networks",
     "pull",
+    "runtime_for",
 ]

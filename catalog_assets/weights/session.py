@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalog_assets.weights.catalogue import MODELS
+from catalog_assets.weights.choice import Runtime, runtime_for
 from catalog_assets.weights.download import U2NET_BYTES, Progress, pull
 from catalog_assets.weights.errors import WeightsError
 from catalog_assets.weights.folder import existing_file
-from catalog_assets.weights.runtime import new_rembg_session
+from catalog_assets.weights.runtime import new_rembg_session, rembg_session_over
 
 
 class Predictor(Protocol):
@@ -36,11 +37,11 @@ class Predictor(Protocol):
 
 
 class RembgPredictor:
-    """One rembg session. onnxruntime's ``run`` may be called concurrently, so nothing is locked here."""
+    """One rembg session. Both runtimes may be called concurrently, so nothing is locked here."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, session: Any) -> None:
         self._name = name
-        self._session: Any = new_rembg_session(name, threads)
+        self._session = session
 
     @property
     def name(self) -> str:
@@ -61,33 +62,54 @@ class RembgPredictor:
         return np.maximum.reduce(masks).astype(np.float32) / np.float32(255.0)
 
 
-_sessions: dict[str, Predictor] = {}
+_sessions: dict[tuple[str, Runtime], Predictor] = {}
 _lock = Lock()
 
 
-def matte_session(name: str = "u2net", *, progress: Progress | None = None, callers: int = 1) -> Predictor:
+def matte_session(
+    name: str = "u2net",
+    *,
+    progress: Progress | None = None,
+    callers: int = 1,
+    runtime: str = "auto",
+    keep_scratch: bool = False,
+) -> Predictor:
     """The process's session of a model, made on first use (fetching the weights if they are missing).
 
     Args:
         name: a rembg model, see ``MODELS``.
         progress: told of the download, if there is one.
         callers: threads that will ask at the same time; the cores are shared out between them.
+        runtime: one of ``MATTE_RUNTIMES``, see ``choice.runtime_for``.
+        keep_scratch: let onnxruntime keep the memory that answers are worked out in.
 
     Raises:
-        WeightsError: unknown model, weights neither here nor reachable, or damaged.
+        WeightsError: unknown model, weights neither here nor reachable, or damaged, or a runtime that is not here.
     """
+    on = runtime_for(runtime)
     with _lock:
-        if name not in _sessions:
+        if (name, on) not in _sessions:
             if not _looks_usable(name):
                 pull(name, progress=progress)
             try:
-                _sessions[name] = RembgPredictor(name, threads(callers))
-            except Exception as error:  # onnxruntime has its own family of exceptions
+                _sessions[name, on] = RembgPredictor(name, _session(name, on, callers, keep_scratch))
+            except Exception as error:  # each runtime has its own family of exceptions
                 raise WeightsError(
                     f"The weights of {name} at {existing_file(name)} cannot be used "
                     f"({type(error).__name__}); delete that file and run: catalog-assets models pull {name}"
                 ) from error
-        return _sessions[name]
+        return _sessions[name, on]
+
+
+def _session(name: str, on: Runtime, callers: int, keep_scratch: bool) -> Any:
+    if on.name == "onnxruntime":
+        return new_rembg_session(name, threads(callers), keep_scratch=keep_scratch)
+    from catalog_assets.weights.openvino_network import OpenVinoNetwork
+
+    file = existing_file(name)
+    assert file is not None
+    side = MODELS[name].input_px
+    return rembg_session_over(name, OpenVinoNetwork(file, side, on.precision, threads(callers), callers))
 
 
 def _looks_usable(name: str) -> bool:

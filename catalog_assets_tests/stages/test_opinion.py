@@ -16,6 +16,7 @@ from catalog_assets.stages.cutout import CutoutStage
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.raw_photo import RawPhotoStage
 from catalog_assets.stages.stage import perform
+from catalog_assets.weights.choice import Runtime
 from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
 
 
@@ -33,11 +34,15 @@ def shop(tmp_path: Path, models_folder: Path) -> Path:
     return tmp_path
 
 
-def cut(shop: Path, model: str) -> tuple[Line, dict[str, Any]]:
+PLAIN = Runtime("onnxruntime", "f32")
+
+
+def cut(shop: Path, model: str, on: Runtime = PLAIN) -> tuple[Line, dict[str, Any]]:
     settings = Settings(
         inventory=str(shop / "inventory"), store=str(shop / "store"), matte_model=model, workers=1
     )
-    line = Line(settings)
+    line = Line(settings.with_(matte_runtime=PLAIN.name))
+    line.__dict__["runtime"] = on
     line.publish_catalogue()
     line.load_predictor()
     for stage in (RawPhotoStage(), CutoutStage()):
@@ -59,8 +64,23 @@ def test_naming_a_second_model_asks_it_and_makes_the_cutout_anew_but_not_the_int
     assert before["raw_photo"].fingerprint == after["raw_photo"].fingerprint
     assert before["cutout"].fingerprint != after["cutout"].fingerprint
     assert CutoutStage().inputs(line, "A")["model"] == "u2netp+isnet-general-use"
-    assert line.opinion is weights.matte_session("isnet-general-use")
-    assert line.predictor is weights.matte_session("u2netp")
+    assert line.opinion is weights.matte_session("isnet-general-use", runtime=PLAIN.name)
+    assert line.predictor is weights.matte_session("u2netp", runtime=PLAIN.name)
+
+
+def test_a_precision_that_changes_pixels_makes_the_look_and_the_cutout_anew_and_is_named(shop: Path) -> None:
+    def fingerprints(line: Line) -> list[str]:
+        found = [line.manifest.get(stage.name, "A") for stage in (RawPhotoStage(), CutoutStage())]
+        return [record.fingerprint for record in found if record]
+
+    line, plain = cut(shop, "u2netp")
+    before = fingerprints(line)
+    line, _ = cut(shop, "u2netp", Runtime("openvino", "f32"))  # the same answers to rounding
+    assert fingerprints(line) == before
+    line, other = cut(shop, "u2netp", Runtime("openvino", "bf16"))
+    assert not set(before) & set(fingerprints(line))
+    assert other["runtime"] == "openvino bf16"
+    assert "runtime" not in plain
 
 
 def test_an_unknown_second_model_stops_the_line_before_any_photo(shop: Path) -> None:

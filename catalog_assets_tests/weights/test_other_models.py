@@ -86,7 +86,8 @@ def test_two_models_joined_by_plus_are_both_asked_and_named(
     assert "opinion" not in alone[0]["method"]
     assert "model" not in alone[0]
     assert pair[1] == alone[1]  # of one mind, so nothing changes
-    assert set(sessions._sessions) == {"u2netp", "isnet-general-use"}
+    assert {name for name, _ in sessions._sessions} == {"u2netp", "isnet-general-use"}
+    assert len(sessions._sessions) == 2
 
 
 @pytest.mark.parametrize(

@@ -149,18 +149,19 @@ def test_a_session_is_made_once_and_damaged_weights_are_named(
 ) -> None:
     made: list[str] = []
 
-    class Fake:
-        def __init__(self, name: str, threads: int) -> None:
-            made.append(name)
-            if len(made) == 1:
-                raise RuntimeError("bad protobuf")
+    def session(name: str, threads: int, *, keep_scratch: bool) -> object:
+        made.append(name)
+        if len(made) == 1:
+            raise RuntimeError("bad protobuf")
+        return object()
 
-    monkeypatch.setattr(sessions, "RembgPredictor", Fake)
+    monkeypatch.setattr(sessions, "new_rembg_session", session)
     monkeypatch.setattr(sessions, "_sessions", {})
     monkeypatch.setattr(sessions, "_looks_usable", lambda name: True)
     with pytest.raises(weights.WeightsError, match="models pull u2net"):
-        weights.matte_session("u2net")
-    assert weights.matte_session("u2net") is weights.matte_session("u2net")
+        weights.matte_session("u2net", runtime="onnxruntime")
+    again = weights.matte_session("u2net", runtime="onnxruntime")
+    assert again is weights.matte_session("u2net", runtime="onnxruntime")
     assert made == ["u2net", "u2net"]
 
 
