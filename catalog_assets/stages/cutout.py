@@ -10,7 +10,7 @@ from catalog_assets.imaging.doubt import mark_doubt
 from catalog_assets.imaging.encode import encode_jpeg, encode_png, thumbnail
 from catalog_assets.imaging.matting import MATTING_VERSION, CutoutHints, make_cutout
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.pictures import read_photo
+from catalog_assets.stages.pictures import keep, read_photo
 from catalog_assets.stages.raw_photo import read_look
 from catalog_assets.stages.stage import Made, Stage, finished
 
@@ -46,6 +46,7 @@ class CutoutStage(Stage):
             cutout = make_cutout(photo, network.predict, hints, look, network.sees, line.opinion)
             name = f"cutout/{sku}/{view}.png"
             self.put(line, made, name, encode_png(cutout.rgba))
+            keep(made.files[name], cutout.rgba)
             thumb = thumbnail(cutout.rgba, checker=True)
             self.put(line, made, f"thumbs/{sku}/cutout-{view}.jpg", thumb)
             views[view] = {

@@ -34,14 +34,26 @@ def _kept() -> dict[str, NDArray[np.uint8]]:
     return getattr(_thread, "kept", {})
 
 
+def keep(made: str, picture: NDArray[np.uint8]) -> None:
+    """Let later stages of the SKU at hand have what a file would be decoded to, where it fits.
+
+    Args:
+        made: SHA-256 of the file.
+        picture: exactly what decoding the file gives; not to be written to from here on.
+    """
+    kept = getattr(_thread, "kept", None)
+    if kept is None or made in kept:
+        return
+    if sum(other.nbytes for other in kept.values()) + picture.nbytes <= KEPT_BYTES:
+        picture.flags.writeable = False  # the next stage must find it as it was read
+        kept[made] = picture
+
+
 def _once(made: str, read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    kept = _kept()
-    picture = kept.get(made)
+    picture = _kept().get(made)
     if picture is None:
         picture = read()
-        if sum(other.nbytes for other in kept.values()) + picture.nbytes <= KEPT_BYTES:
-            picture.flags.writeable = False  # the next stage must find it as it was read
-            kept[made] = picture
+        keep(made, picture)
     return picture
 
 
@@ -95,4 +107,4 @@ def read_rgb(line: Line, name: str, made: str) -> NDArray[np.uint8]:
     Raises:
         SkuFailed: it is not the file that was made (``made``, SHA-256).
     """
-    return decode_photo(read_unaltered(line, name, made)).rgb
+    return _once(made, lambda: decode_photo(read_unaltered(line, name, made)).rgb)

@@ -25,7 +25,7 @@ from catalog_assets.scenes.certificate import beyond_limit
 from catalog_assets.stages.consistency import note
 from catalog_assets.stages.cutout import cutout_views, item_of
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.pictures import read_photo, read_rgba, read_unaltered
+from catalog_assets.stages.pictures import keep, read_photo, read_rgba, read_unaltered
 from catalog_assets.stages.stage import Made, Stage, Step, finished
 from catalog_assets.stages.subjects import Subject, picture_hashes, subjects, transform_of
 from catalog_assets.storage.fingerprint import fingerprint
@@ -106,6 +106,7 @@ class QcReportStage(Stage):
     ) -> tuple[PictureReport, NDArray[np.uint8]]:
         data = read_unaltered(line, subject.file, subject.sha256)
         decoded = decode_photo(data)
+        keep(subject.sha256, decoded.rgb)
         item = item_of(line, sku)
         expect = expectation(line, item, subject)
         report = check_picture(

@@ -18,6 +18,7 @@ from catalog_assets.imaging.decode import UnreadablePhoto, decode_photo
 from catalog_assets.imaging.encode import thumbnail
 from catalog_assets.imaging.intake import INTAKE_VERSION, inspect_intake
 from catalog_assets.stages.line import Line
+from catalog_assets.stages.pictures import keep
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage
 from catalog_assets.storage.store import sha256
 
@@ -103,6 +104,7 @@ class RawPhotoStage(Stage):
         name = f"raw_photo/{sku}/{photo.view}{photo.suffix}"
         _put_aside(line, sku, name, unless=data)
         self.put(line, made, name, data)
+        keep(made.files[name], picture.rgb)
         self.put(line, made, look_name(sku, photo.view), _look_png(look))
         self.put(line, made, f"thumbs/{sku}/raw_photo-{photo.view}.jpg", thumbnail(picture.rgb))
         blocking = [f for f in findings if not f.passed and f.severity == "block"]

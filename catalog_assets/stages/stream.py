@@ -98,7 +98,7 @@ class Stream:
     def _work(self) -> None:
         try:
             while (taken := self._take()) is not None:
-                with keeping():
+                with keeping(), self._line.manifest.remembering():
                     self._carry(*taken)
                 give_back()
         except BaseException as error:  # noqa: BLE001  handed to whoever waits for the steps

@@ -11,7 +11,8 @@ from catalog_assets.imaging.encode import encode_png
 from catalog_assets.settings import Settings
 from catalog_assets.stages import pictures
 from catalog_assets.stages.line import Line
-from catalog_assets.stages.pictures import keeping, read_rgba
+from catalog_assets.stages.pictures import keep, keeping, read_rgba
+from catalog_assets.storage.manifest import Manifest, Record
 from catalog_assets.storage.store import sha256
 
 
@@ -59,3 +60,38 @@ def test_what_is_kept_cannot_be_changed_and_large_pictures_are_not_kept(
     with keeping():
         first, second = (cutout(line) for _ in range(2))
         assert first is not second
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_what_a_stage_keeps_is_what_a_later_one_would_have_read(line: Line, opaque: bool):
+    rgba = np.random.default_rng(7).integers(0, 256, (31, 17, 4), dtype=np.uint8)
+    rgba[..., 3] = (
+        255 if opaque else np.where(rgba[..., 3] < 128, 0, rgba[..., 3])
+    )  # colours under clear pixels too
+    data = encode_png(rgba)
+    line.store.write("cutout/B/hero.png", data)
+    read = read_rgba(line, "cutout/B/hero.png", sha256(data))
+    with keeping():
+        keep(sha256(data), rgba)
+        assert read_rgba(line, "cutout/B/hero.png", sha256(data)) is rgba
+    assert np.array_equal(read, rgba)
+
+
+def test_records_are_read_once_while_they_are_remembered_and_what_was_put_is_known(line: Line):
+    manifest, other = line.manifest, Manifest(line.store)
+    manifest.put(Record("A", "cutout", "1", "done", metadata={"n": [1]}))
+    with manifest.remembering():
+        found = manifest.get("cutout", "A")
+        assert found is not None
+        found.metadata["n"].append(2)  # whoever changes what it got changes nobody else's
+        other.put(Record("A", "cutout", "2", "done"))
+        again = manifest.get("cutout", "A")
+        assert again is not None
+        assert (again.fingerprint, again.metadata) == ("1", {"n": [1]})
+        manifest.put(Record("A", "cutout", "3", "done"))
+        assert manifest.get("cutout", "A") == other.get("cutout", "A") == Record("A", "cutout", "3", "done")
+        assert manifest.get("cutout", "B") is None
+        other.put(Record("B", "cutout", "1", "done"))
+        assert manifest.get("cutout", "B") is not None  # what was not there may come
+    other.put(Record("A", "cutout", "4", "done"))
+    assert manifest.get("cutout", "A") == Record("A", "cutout", "4", "done")
