@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from functools import cache
 from typing import Any
 
 _M_ARENA_MAX = -8
 """From glibc's malloc.h."""
+_given = float("-inf")
 
 
 @cache
@@ -36,8 +38,14 @@ def share_heaps(workers: int) -> None:
         library.mallopt(_M_ARENA_MAX, max(2, workers))
 
 
-def give_back() -> None:
-    """Return freed memory to the system; a few milliseconds."""
-    library = _glibc()
-    if library is not None:
+def give_back(seconds: float = 0.0) -> None:
+    """Return freed memory to the system; a few milliseconds.
+
+    Args:
+        seconds: not if that was done so short a time ago; small SKUs take less than a second, and leave little.
+    """
+    global _given
+    library, now = _glibc(), time.monotonic()
+    if library is not None and now - _given >= seconds:
+        _given = now
         library.malloc_trim(0)

@@ -100,7 +100,7 @@ class Stream:
             while (taken := self._take()) is not None:
                 with keeping(), self._line.manifest.remembering():
                     self._carry(*taken)
-                give_back()
+                give_back(1.0)
         except BaseException as error:  # noqa: BLE001  handed to whoever waits for the steps
             with self._news:
                 self.error = self.error or error
