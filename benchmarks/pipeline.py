@@ -240,7 +240,7 @@ def compare(name: str, arguments: argparse.Namespace) -> None:
         else:
             stock(arguments.inventory, inventory, arguments.count, arguments.skip, side, many)
         ways = arguments.ways.split(",")
-        cores = sorted(os.sched_getaffinity(0))
+        cores = arguments.cores or sorted(os.sched_getaffinity(0))
         free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for core in cores:
             free.put(core)
@@ -341,6 +341,9 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--side", type=int, default=512, help="shorter side of the photos of `many`")
     parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument(
+        "--cores", type=int, nargs="*", help="to use; all unless given. Servers are not bound to them"
+    )
     parser.add_argument("--way", help="of `cell`")
     parser.add_argument("--store", type=Path, help="of `cell`")
     parser.add_argument("--kind", default="real", help="of `cell`")
