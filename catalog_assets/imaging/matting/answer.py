@@ -54,6 +54,11 @@ class Answer:
         """The same in pixels of the first look itself."""
         return _pixel(self.whole, self.whole.box, self.whole.alpha.shape, side)
 
+    def finest(self, side: int) -> float:
+        """Size of a network pixel of its closest look in pixels of the photo."""
+        seen = self.box if "crop" in self.taken else self.whole.box
+        return max(seen[2] - seen[0], seen[3] - seen[1]) / _sees(side)
+
     def within(self, box: Box, rgb: NDArray[np.uint8]) -> Answer:
         """The same about another box, on its grid; what was learnt from the colours stays as it was."""
         small = _look_grid(rgb, box)
@@ -124,7 +129,7 @@ def look(
 
 
 def hear(
-    rgb: NDArray[np.uint8], said: Answer, another: Network, *, clear: bool
+    rgb: NDArray[np.uint8], said: Answer, another: Network, side: int, *, clear: bool
 ) -> tuple[Answer, Told | None]:
     """Ask a second network, and take over what of its opinion holds.
 
@@ -132,6 +137,7 @@ def hear(
         rgb: (H, W, 3) uint8 sRGB, upright.
         said: what the first network's looks came to.
         another: whom to ask.
+        side: pixels along a side of a look of the first network.
         clear: the product is clear glass, of which colours tell nothing.
 
     Returns:
@@ -149,7 +155,8 @@ def hear(
     if moved:
         said = said.within(held, rgb)
     second = theirs.on(said.box, said.small.shape[:2])
-    here = opinion.weigh(said.small, said.alpha, second, overall.colours, clear=clear)
+    finer = max(width, height) / another.sees < said.finest(side)
+    here = opinion.weigh(said.small, said.alpha, second, overall.colours, clear=clear, finer=finer)
     if not clear:
         said = replace(said, disagreement=here.confirmed(here.alpha, said.disagreement))
     if moved or not np.array_equal(said.alpha, here.alpha):
@@ -186,9 +193,13 @@ def _look_grid(rgb: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
 
 def _pixel(seen: looks.Look, box: Box, grid: tuple[int, int], side: int) -> float:
     """Size of a network pixel of a look in pixels of the grid that covers the box."""
-    sees = looks.NETWORK_SIDE if side == looks.LOOK_SIDE else side
-    across = max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) / sees
+    across = max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) / _sees(side)
     return across * max(grid) / max(box[2] - box[0], box[3] - box[1])
+
+
+def _sees(side: int) -> int:
+    """Pixels along a side of what a network sees that is given looks of this size."""
+    return looks.NETWORK_SIDE if side == looks.LOOK_SIDE else side
 
 
 def _working_box(whole: looks.Look, second: looks.Look | None, width: int, height: int) -> Box:

@@ -57,7 +57,7 @@ def make_cutout(
     said = answer.look(rgb, predict, first_look, side)
     told = None
     if another is not None:
-        said, told = answer.hear(rgb, said, another, clear=glass.said_clear(hints))
+        said, told = answer.hear(rgb, said, another, side, clear=glass.said_clear(hints))
     small, box, disagreement, evidence = said.small, said.box, said.disagreement, said.evidence
     grid, photo = small.shape[:2], (rgb.shape[1], rgb.shape[0])
 
@@ -70,10 +70,11 @@ def make_cutout(
         evidence = holes.evidence_of(small, fused)
     found_holes = holes.find_holes(small, fused, hints, evidence)
     fused = _wanted_items(holes.carved(small, fused, found_holes), hints)
-    if said.plain:
+    finer = told and told.here.kept_finer(fused)
+    if said.plain and finer is None:
         fused = edges.sharpened(small, fused, said.plain.model, said.pixel(side))
     model = edges.linear_model(small, fused)
-    solved = edges.solve(rgb, box, fused, model, edges.band_of(fused))
+    solved = edges.solve(rgb, box, fused, model, edges.band_of(fused, finer=finer), finer)
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
 
     inside = np.s_[box[1] : box[3], box[0] : box[2]]

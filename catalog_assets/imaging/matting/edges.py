@@ -49,6 +49,8 @@ LONG = 0.06
 """Length of a thin part as a share of the grid's longer side."""
 _PURE = 2.0
 """Weight of a thin part's purest pixels; those of an inside count 1."""
+_FINER_TRUST = 25.0
+"""The same where the edge is a finer network's."""
 STEEPEST = 4.0
 """The ramp between them is never made steeper than this, or noise would decide."""
 _MEDIAN = 5
@@ -114,21 +116,29 @@ def _purest(colour: Field, alpha: Field, ground: Field) -> Field:
     return np.float32(_PURE) * thin * np.square(away / np.maximum(most, np.float32(1e-3)), dtype=np.float32)
 
 
-def trust_of(model: Linear) -> Field:
-    """How far the photo's own colours can be trusted to tell the two sides apart, in [0, 1]."""
+def trust_of(model: Linear, finer: Field | None = None) -> Field:
+    """How far the photo's own colours can be trusted to tell the two sides apart, in [0, 1].
+
+    Args:
+        model: the local discriminant.
+        finer: see ``solve``.
+    """
     separation = np.maximum(model.separation, np.float32(0.0))
-    return (separation / (separation + np.float32(_TRUST))).astype(np.float32, copy=False)
+    equal = np.float32(_TRUST) if finer is None else _TRUST + finer * np.float32(_FINER_TRUST - _TRUST)
+    return (separation / (separation + equal)).astype(np.float32, copy=False)
 
 
-def band_of(alpha: Field, pixel: float | None = None) -> Field:
+def band_of(alpha: Field, pixel: float | None = None, finer: Field | None = None) -> Field:
     """Where alpha is to be solved: 1 within the band and wherever the network is unsure, 0 far from it.
 
     Args:
         alpha: (h, w) in [0, 1] on the look grid.
         pixel: size of a network pixel in grid pixels; None when the network saw just what the grid covers.
+        finer: (h, w) in [0, 1], where the alpha is a finer network's, of about the grid's own pixels.
     """
     product = (alpha > 0.5).astype(np.uint8)
-    width = BAND * (max(alpha.shape) / NETWORK_SIDE if pixel is None else pixel)
+    size = max(alpha.shape) / NETWORK_SIDE if pixel is None else pixel
+    width = BAND * (size if finer is None else finer + (1 - finer) * np.float32(size))
     inside = cv2.distanceTransform(product, cv2.DIST_L2, 5)
     outside = cv2.distanceTransform(1 - product, cv2.DIST_L2, 5)
     near = np.clip(width + 1 - np.where(product > 0, inside, outside), 0.0, 1.0)
@@ -154,7 +164,9 @@ def sharpened(rgb: NDArray[np.uint8], alpha: Field, model: Linear, pixel: float)
     return (band * solved + (1 - band) * (alpha > 0.5)).astype(np.float32)
 
 
-def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: Field) -> Field:
+def solve(
+    rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: Field, finer: Field | None = None
+) -> Field:
     """Alpha of the box at the photo's resolution, tile by tile.
 
     Args:
@@ -163,6 +175,7 @@ def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: F
         alpha: (h, w) coarse alpha on the grid.
         model: the local discriminant on the grid.
         band: where to use it, on the grid.
+        finer: (h, w) in [0, 1], where the coarse alpha is a finer network's, which then weighs more; None for nowhere.
 
     Returns:
         (box height, box width) float32 in [0, 1].
@@ -170,7 +183,7 @@ def solve(rgb: NDArray[np.uint8], box: Box, alpha: Field, model: Linear, band: F
     x0, y0, x1, y1 = box
     height, width = y1 - y0, x1 - x0
     out = np.empty((height, width), np.float32)
-    trust = trust_of(model)
+    trust = trust_of(model, finer)
     fields: Field = np.dstack([model.slope, model.offset]).astype(np.float32, copy=False)
     others: Field = np.dstack([alpha, band, trust]).astype(np.float32, copy=False)
     for rows, columns in _tiles(height, width):

@@ -34,6 +34,8 @@ FALSE_HOLE = 0.02
 """Share of the product up to which a hole of the network's own is asked whether it shows the background."""
 NOT_BACKGROUND = 8.0
 """Lab distance, beyond what the background itself varies, from which a colour is not the background's."""
+SHADED = 12.0
+"""Lightness that a hole of the network's own may be darker by than the background's shading."""
 ONE_SURFACE = 15.0
 """Lab distance from its own shading, for nine tenths of it, up to which the background is one surface."""
 PLAIN = 6.0
@@ -154,7 +156,8 @@ def closed(rgb: NDArray[np.uint8], alpha: Field) -> Field:
     """The alpha without holes that do not show the background: a highlight the network took for one.
 
     A small enclosed hole is kept only where its mean colour is what the background's shading predicts there,
-    as far as that predicts the background itself.
+    as far as that predicts the background itself; or darker by no more than a shadow: what lies around a hole
+    shades what is seen through it. Nothing outside of the product's outline is filled with it.
     """
     product = alpha > 0.5
     background = _background(alpha)
@@ -176,9 +179,10 @@ def closed(rgb: NDArray[np.uint8], alpha: Field) -> Field:
     out = alpha.copy()
     for i in small:
         region = labels == i
-        offset = float(np.linalg.norm((lab - expected)[region].mean(axis=0)))
-        if offset > NOT_BACKGROUND + spread:
-            out[cv2.dilate(region.astype(np.uint8), _disc(9)) > 0] = 1.0
+        offset = (lab - expected)[region].mean(axis=0)
+        offset[0] = max(0.0, offset[0], -offset[0] - SHADED)
+        if float(np.linalg.norm(offset)) > NOT_BACKGROUND + spread:
+            out[(cv2.dilate(region.astype(np.uint8), _disc(9)) > 0) & (product | region)] = 1.0
     return out
 
 

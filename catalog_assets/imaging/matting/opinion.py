@@ -8,17 +8,21 @@ whole:
 
 - *of the first network alone*: dropped where its colours are not the product's and the other network is sure of its
   no, or where it is not well joined to the product, the other is as sure, and the colours are not plainly the
-  product's (a neighbour); what the product encloses is left to the step that opens holes;
+  product's (a neighbour); what the product encloses is opened where both the colours and the other network are
+  plain about it, and else left to the step that opens holes;
 - *of the second alone*: taken where its colours are the product's, or where they do not say but it is sure of it and
   the region is well joined to the product; never where it is more than a part (another thing of the scene), or where
   it runs out of the photo without being well joined (what the frame cuts off beside a product is the scene's);
 - *thin parts* of the second alone that start at the product and stick out of it are taken: it sees them, the first
   network's pixels are too coarse to.
 
-Where the two have less than ``SAME`` in common they speak of different things. Then there is nothing to judge colours
-by; the first network's answer stands and the doubt is large. For clear glass, which shows the ground's colours, it
-stands without a doubt as long as both see the same thing. A product that fills the frame is not asked about: of such a
-photo a network picks out what is printed on the product.
+Where the second's pixels are the smaller ones, as good as all edges are better known to it: the outline is then its
+own wherever it draws one, except along what it only half found and around a region in which the first was believed.
+
+Where the two, or their outlines (a chain's loop may be filled by one), have less than ``SAME`` in common they speak of
+different things. Then there is nothing to judge colours by; the first network's answer stands and the doubt is large.
+For clear glass, which shows the ground's colours, it stands without a doubt as long as both see the same thing. A
+product that fills the frame is not asked about: of such a photo a network picks out what is printed on the product.
 """
 
 from __future__ import annotations
@@ -46,6 +50,8 @@ NEIGHBOUR = 2.0
 """Mean log ratio up to which a region of the first network alone that is not well joined may be a neighbour."""
 LOOSE, JOINED, ENCLOSED = 0.15, 0.3, 0.7
 """Share of what surrounds a region that both call product: not joined, well joined, inside the product."""
+OPEN = -2.0
+"""Mean log ratio below which what the product encloses is an opening where the second network is sure of it."""
 DOUBTED, DENIED = 0.8, 0.95
 """Mean sureness of the second network's no that counts with the colours, and where they are silent."""
 CERTAIN = 0.9
@@ -60,6 +66,10 @@ REFUSED = 0.25
 """Share of a piece that was refused from which no thin part of it is taken either."""
 PROTRUDES = 5.0
 """Grid pixels a thin part must stick out of the product; nearer than that it is a matter of the edge."""
+EDGE = 8
+"""Grid pixels from the second network's outline within which its edge stands where it is the finer."""
+VAGUE = 7
+"""Grid pixels across from which what it half found is no edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,8 @@ class Heard:
     """What came of asking.
 
     ``first`` and ``second``: the two answers; ``alpha``: one made of them; ``agreement``: intersection over
-    union of the two answers; ``differences``: the regions that were judged, by ``colours``.
+    union of the two answers; ``differences``: the regions that were judged, by ``colours``; ``finer``: where the
+    edge is the second's, None where its pixels are not the smaller ones.
     """
 
     first: Field
@@ -91,6 +102,14 @@ class Heard:
     agreement: float
     differences: tuple[Difference, ...] = ()
     colours: Colours | None = None
+    finer: NDArray[np.bool_] | None = None
+
+    def kept_finer(self, alpha: Field) -> Field | None:
+        """Where the second's finer edge stands in an ``alpha`` made of this one, (h, w) in [0, 1]."""
+        if self.finer is None:
+            return None
+        changed = _grown(np.abs(alpha - self.alpha) > 0.1, 2 * EDGE + 1)
+        return np.asarray(cv2.blur((self.finer & ~changed).astype(np.float32), (5, 5)), np.float32)
 
     def added(self, width: int, height: int) -> Box | None:
         """Of answers to the whole photo: the box, in its pixels, of what the second network adds; None for nothing."""
@@ -169,6 +188,7 @@ def weigh(
     colours: Colours | None = None,
     *,
     clear: bool = False,
+    finer: bool = False,
 ) -> Heard:
     """One alpha from two networks' answers on the same grid.
 
@@ -178,20 +198,23 @@ def weigh(
         second: (h, w) in [0, 1], the opinion.
         colours: the product's and the background's as the whole photo shows them; learnt from this grid if None.
         clear: the product is clear glass, of which colours tell nothing.
+        finer: whether the second's pixels are the smaller ones.
     """
     mine, theirs = first > 0.5, second > 0.5
     both = mine & theirs
     either = int(np.count_nonzero(mine | theirs))
-    agreement = float(np.count_nonzero(both)) / max(1, either)
+    agreement = _common(mine, theirs)
     sure, ground = (first > SURE) & (second > SURE), (first < 1 - SURE) & (second < 1 - SURE)
+    outlined = max(agreement, _common(_filled(mine), _filled(theirs)))
     if clear and agreement >= SAME:
         return Heard(first, first, first, agreement)  # of one thing; how much of its walls tells nothing
-    if agreement < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
+    if outlined < SAME or min(np.count_nonzero(sure), np.count_nonzero(ground)) < 200:
         return Heard(first, second, first, agreement)
     colours = colours or colours_of(rgb, sure, ground)
     evidence = np.clip(colours(rgb), -6.0, 6.0)
     size = max(int(np.count_nonzero(sure)), either // 4)
-    alpha = first.copy()
+    edge = _finer_edge(first, second) if finer else np.zeros(first.shape, np.bool_)
+    alpha = np.where(edge, second, first)
     refused = np.zeros(first.shape, np.bool_)
     differences: list[Difference] = []
     # A shadow that only one sees may touch a leg that only the other sees: each side's regions by themselves.
@@ -205,16 +228,22 @@ def weigh(
             reach = around & ~(theirs & ~mine)
             if not kept:
                 alpha[reach] = np.minimum(alpha, second)[reach]
+            else:
+                alpha[reach] = np.maximum(alpha, first)[reach]
+                edge &= ~reach
         else:
             kept = _believed(share, mean, contact, certain, _at_frame(region))
             reach = around & ~(mine & ~theirs)
             if kept:
                 alpha[reach] = np.maximum(alpha, second)[reach]
+            else:
+                alpha[reach] = np.minimum(alpha, first)[reach]
+                edge &= ~reach
             refused |= region & (not kept)
         differences.append(Difference(region, own, share, mean, bool(kept)))
     thin = _protruding(theirs & ~mine, refused, both, mine)
     alpha = np.where(thin, np.maximum(alpha, second), alpha)
-    return Heard(first, second, alpha, agreement, tuple(differences), colours)
+    return Heard(first, second, alpha, agreement, tuple(differences), colours, edge if finer else None)
 
 
 def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look, *, clear: bool = False) -> Heard:
@@ -222,6 +251,27 @@ def weigh_whole(rgb: NDArray[np.uint8], first: Look, second: Look, *, clear: boo
     small = reduced(rgb, LOOK_SIDE)
     grid = small.shape[:2]
     return weigh(small, first.on(second.box, grid), second.on(second.box, grid), clear=clear)
+
+
+def _finer_edge(first: Field, second: Field) -> NDArray[np.bool_]:
+    """Where the second's edge stands: around its outline, but not at what it only half found."""
+    half = ((second > 1 - SURE) & (second < SURE)).astype(np.uint8)
+    vague = cv2.morphologyEx(half, cv2.MORPH_OPEN, np.ones((VAGUE, VAGUE), np.uint8)) > 0
+    outline = (
+        cv2.morphologyEx((second > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    )
+    return _grown(outline, 2 * EDGE + 1) & ~_grown(vague, VAGUE + 2)
+
+
+def _common(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union."""
+    return float(np.count_nonzero(one & other)) / max(1, int(np.count_nonzero(one | other)))
+
+
+def _filled(product: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A product with what it encloses."""
+    contours, _ = cv2.findContours(product.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(np.zeros(product.shape, np.uint8), contours, -1, 1, cv2.FILLED) > 0
 
 
 def _regions(
@@ -242,7 +292,7 @@ def _denied(evidence: float, contact: float, certain: float) -> bool:
     if contact < JOINED and evidence < NEIGHBOUR and certain >= DENIED:
         return True
     if contact >= ENCLOSED:
-        return False
+        return evidence < OPEN and certain >= DENIED
     return (evidence < BACKGROUND and certain >= DOUBTED) or (evidence < SILENT and certain >= DENIED)
 
 

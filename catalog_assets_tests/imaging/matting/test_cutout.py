@@ -137,6 +137,20 @@ def test_a_hole_of_the_networks_own_stays_only_where_the_background_shows() -> N
     assert np.array_equal(mended[:, :200], alpha[:, :200])
 
 
+def test_a_hole_seen_in_the_products_shade_stays_and_filling_one_leaves_the_outside_alone() -> None:
+    """A pendant's jump ring: the cloth in it is darker, and the ring is thinner than what is filled around a hole."""
+    ring = disc(400, 400, 200, 200, 13) - disc(400, 400, 200, 200, 9)
+    body = disc(400, 400, 200, 300, 88)
+    alpha = np.maximum(ring, body)
+    opening = disc(400, 400, 200, 200, 9) > 0.5
+    for shade, open_still in ((0.9, True), (0.5, False)):
+        rgb = painted(alpha)
+        rgb[opening] = (rgb[opening] * shade).astype(np.uint8)
+        mended = closed(rgb, alpha.astype(np.float32))
+        assert (mended[opening].max() < 0.6) == open_still
+        assert np.array_equal(mended[:186], alpha[:186])
+
+
 def test_disputed_regions_go_to_the_look_whose_colours_fit() -> None:
     true = disc(320, 320, 160, 160, 90)
     photo = painted(true)

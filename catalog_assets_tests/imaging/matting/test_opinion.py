@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 
 from catalog_assets.imaging.matting import Cutout, CutoutHints, make_cutout
+from catalog_assets.imaging.matting.edges import linear_model, trust_of
 from catalog_assets.imaging.matting.looks import Look
 from catalog_assets.imaging.matting.opinion import SAME, ask, weigh
-from catalog_assets_tests.imaging.matting.test_cutout import alpha_of, disc, exact, iou, network, painted
+from catalog_assets_tests.imaging.matting.test_cutout import (
+    GROUND,
+    alpha_of,
+    disc,
+    exact,
+    iou,
+    network,
+    painted,
+)
 
 HEIGHT, WIDTH = 480, 640
 BLUE, GREEN = np.array([40.0, 70.0, 150.0]), np.array([30.0, 140.0, 60.0])
@@ -19,10 +28,9 @@ class Second:
     """A network that sees 1024 pixels and answers with what it is told to see."""
 
     name = "second"
-    sees = 1024
 
-    def __init__(self, seen: np.ndarray | Callable[[np.ndarray], np.ndarray]) -> None:
-        self._seen = seen
+    def __init__(self, seen: np.ndarray | Callable[[np.ndarray], np.ndarray], sees: int = 1024) -> None:
+        self._seen, self.sees = seen, sees
         self.asked = 0
 
     def predict(self, rgb: np.ndarray) -> np.ndarray:
@@ -43,7 +51,7 @@ def same(one: Cutout, other: Cutout) -> bool:
 
 def test_two_networks_that_agree_give_what_one_gives() -> None:
     true = disc(HEIGHT, WIDTH, 320, 240, 110)
-    photo, second = painted(true), Second(true)
+    photo, second = painted(true), Second(true, sees=320)
     alone, pair = make_cutout(photo, exact), make_cutout(photo, exact, another=second)
     assert second.asked == 1
     assert alone.rgba.tobytes() == pair.rgba.tobytes()
@@ -51,6 +59,41 @@ def test_two_networks_that_agree_give_what_one_gives() -> None:
     assert pair.method["opinion"]["model"] == "second"
     assert pair.method["opinion"]["agreement"] > 0.97
     assert "opinion" not in alone.method
+
+
+def test_the_edge_of_the_network_with_the_smaller_pixels_stands_where_it_is_sure_of_it() -> None:
+    true = disc(HEIGHT, WIDTH, 320, 240, 110)
+    photo = painted(true, GROUND - (12, 12, 14))  # the photo itself hardly tells where the edge is
+    off = cv2.warpAffine(true, np.array([[1.0, 0, 3], [0, 1, 0]]), (WIDTH, HEIGHT))
+    soft = cv2.GaussianBlur(true, (0, 0), 15)
+    vague = np.where(box(200, 100, 320, 380) > 0, soft, true).astype(np.float32)
+    coarser, finer, half = (
+        weigh(photo, off, seen, finer=smaller)
+        for seen, smaller in ((true, False), (true, True), (vague, True))
+    )
+    left, right = np.s_[:, :300], np.s_[:, 340:]
+    assert np.array_equal(coarser.alpha, off)
+    assert np.array_equal(finer.alpha, true)
+    assert np.array_equal(half.alpha[right], true[right])
+    assert iou(half.alpha[left], off[left]) > 0.99
+    stands = finer.kept_finer(finer.alpha)
+    assert coarser.kept_finer(off) is None
+    assert stands is not None
+    model = linear_model(photo, off)
+    assert (trust_of(model, stands) < trust_of(model))[true > 0.99].any()
+    nowhere = finer.kept_finer(1 - finer.alpha)
+    assert nowhere is not None
+    assert not nowhere.any()
+
+
+def test_a_loop_that_one_network_filled_is_opened_where_the_other_and_the_colours_say_so() -> None:
+    ring = disc(HEIGHT, WIDTH, 320, 240, 150) - disc(HEIGHT, WIDTH, 320, 240, 135)
+    whole = disc(HEIGHT, WIDTH, 320, 240, 150)
+    opened = weigh(painted(ring), whole, ring)
+    assert opened.agreement < SAME
+    assert iou(opened.alpha, ring) > 0.95
+    kept = weigh(painted(whole), whole, ring)  # the product's own colours: no opening
+    assert iou(kept.alpha, whole) > 0.99
 
 
 def test_a_shadow_that_one_network_takes_is_dropped_on_the_others_word() -> None:
