@@ -27,11 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "sensor.json"
 CHANGED = 200
-QUIET = 20
-"""Looks with nothing changed."""
 
 
-def measure(known: int, base: str) -> dict[str, Any]:
+def measure(known: int, base: str, looks_at_rest: int) -> dict[str, Any]:
     """Looks in this process, over an inventory that is filled first."""
     import dagster as dg
     from dagster_aws.s3 import S3Resource
@@ -73,11 +71,11 @@ def measure(known: int, base: str) -> dict[str, Any]:
         for request in result.dynamic_partitions_requests:
             instance.add_dynamic_partitions("sku", list(request.partition_keys))
         quiet, used = list[float](), 0.0
-        for _ in range(QUIET):
+        for _ in range(looks_at_rest):
             quiet.append(look()[0])
             used += cpu
         found["nothing_s"], found["nothing_max_s"] = median(quiet), max(quiet)
-        found["nothing_cpu_s"] = used / QUIET
+        found["nothing_cpu_s"] = used / looks_at_rest
         found["nothing_mb"] = round(resident_mb())
         step = max(1, known // CHANGED)
         changed = skus[::step][:CHANGED]
@@ -156,10 +154,11 @@ def main() -> None:
     parser.add_argument("--known", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--s3", action="store_true", help="on an S3 server on loopback")
     parser.add_argument("--bucket", action="store_true", help="on benchmarks/bucket.py")
+    parser.add_argument("--looks", type=int, default=20, help="with nothing changed")
     parser.add_argument("--base", help="of one measurement")
     arguments = parser.parse_args()
     if arguments.base:
-        print(json.dumps(measure(arguments.known[0], arguments.base)))
+        print(json.dumps(measure(arguments.known[0], arguments.base, arguments.looks)))
         return
     kind = "s3" if arguments.s3 else "bucket" if arguments.bucket else "folder"
     for known in arguments.known:
@@ -168,7 +167,16 @@ def main() -> None:
             if kind != "folder":
                 environment |= stack.enter_context(_s3(kind, Path(folder), known))
                 base = "s3://bench"
-            command = [sys.executable, __file__, "--known", str(known), "--base", base]
+            command = [
+                sys.executable,
+                __file__,
+                "--known",
+                str(known),
+                "--base",
+                base,
+                "--looks",
+                str(arguments.looks),
+            ]
             done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         print(kind, found, flush=True)
