@@ -72,6 +72,8 @@ class Meter:
         left = self.seconds_left()
         if left is not None and self._ended < self._skus:
             parts.append(f"about {_span(left)} left")
+        if self._skus and self._ended == self._skus and self._made:
+            parts.append("summing up")
         return ", ".join(parts)
 
 
