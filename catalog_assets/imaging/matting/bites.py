@@ -37,7 +37,7 @@ class Bites:
     """What was found.
 
     ``share``: the worst bay, as a share of the product, times how much of its shore has one colour on both sides;
-    ``where``: (h, w) bool, all bays of which more than half has.
+    ``where``: (h, w) bool, that bay and all that are at least half as bad.
     """
 
     share: float
@@ -56,25 +56,22 @@ def bites_of(rgb: NDArray[np.uint8], alpha: Field) -> Bites:
     """
     product = alpha > 0.5
     size = int(np.count_nonzero(product))
-    where = np.zeros(product.shape, np.bool_)
     bays = _bays(product, 0.5 * MOUTH * float(np.sqrt(size)))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(bays)
     large = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= SMALLEST * size]
     if not size or not large:
-        return Bites(0.0, where)
+        return Bites(0.0, np.zeros(product.shape, np.bool_))
     apart, known = _apart(rgb, product)
     outline = product & (cv2.erode(product.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0) & known
-    worst = 0.0
+    measured: dict[int, float] = {}
     for i in large:
-        bay = labels == i
-        shore = outline & (cv2.dilate(bay.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
-        if np.count_nonzero(shore) < SHORE:
-            continue
-        same = float(np.mean(apart[shore] < SAME))
-        worst = max(worst, stats[i, cv2.CC_STAT_AREA] / size * same)
-        if same > 0.5:
-            where |= bay
-    return Bites(worst, where)
+        bay = (labels == i).astype(np.uint8)
+        shore = outline & (cv2.dilate(bay, np.ones((5, 5), np.uint8)) > 0)
+        if np.count_nonzero(shore) >= SHORE:
+            measured[i] = stats[i, cv2.CC_STAT_AREA] / size * float(np.mean(apart[shore] < SAME))
+    worst = max(measured.values(), default=0.0)
+    bad = [i for i, share in measured.items() if share > 0 and share >= 0.5 * worst]
+    return Bites(worst, np.isin(labels, bad))
 
 
 def _bays(product: NDArray[np.bool_], radius: float) -> NDArray[np.uint8]:

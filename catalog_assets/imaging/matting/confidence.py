@@ -50,6 +50,8 @@ SUSPICIONS = {
 """From no doubt to full doubt, see ``suspicion.py``, ``rim.py``, ``bites.py`` and ``guesses.py`` for the units."""
 CONTESTED = (0.06, 0.12)
 """Likewise, of what a second network sees otherwise, as a share of the product."""
+UNFRAMED = 0.5
+"""How much of that counts where the whole photo was a framing that could not tell."""
 SUSPECTED = 0.4
 """What a full suspicion costs: enough to send the cutout to review by itself."""
 _ITEM = 0.05
@@ -161,7 +163,9 @@ def judge(seen: Evidence, hints: CutoutHints) -> Judgement:
         costs[name] = _ramp(scores[name], limits)
     if seen.contested is not None:
         scores["contested"] = (float(seen.contested.sum()) + _outside(seen)) / size
-        costs["contested"] = _ramp(scores["contested"], CONTESTED)
+        # Of a framing that could not tell the second network was shown no other one than the first.
+        said = 1.0 if seen.guesses is not None else UNFRAMED
+        costs["contested"] = said * _ramp(scores["contested"], CONTESTED)
     confidence = 1.0 - sum(costs.values())
     share = size * _area(seen.box) / (product.size * seen.photo[0] * seen.photo[1])
     flags, reasons = _shape_flags(product, share, seen, hints)

@@ -102,7 +102,7 @@ def make_cutout(
             clear=clear,
             rim=None if clear else old_rim(rgb[inside], alpha[inside], grid),
             bites=None if clear else bites_of(small, _on_grid(alpha[inside], grid)),
-            guesses=guesses_of(said.whole, fused, box, said.whole_pixel(side)) if framed else None,
+            guesses=guesses_of(small, said.whole, fused, box, said.whole_pixel(side)) if framed else None,
             contested=told and told.here.contested(fused),
             beside=told and told.overall.beside(box, *photo),
         ),

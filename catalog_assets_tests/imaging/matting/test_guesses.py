@@ -11,6 +11,7 @@ from catalog_assets_tests.imaging.matting.test_cutout import alpha_of, disc, exa
 
 HEIGHT, WIDTH = 480, 640
 BOX = (180, 100, 460, 380)
+PHOTO = cv2.resize(painted(disc(HEIGHT, WIDTH, 320, 240, 120))[100:380, 180:460], (140, 140))
 
 
 def look(*, ghost: float = 0.0, inside: float = 1.0) -> np.ndarray:
@@ -33,7 +34,7 @@ def product() -> np.ndarray:
 
 
 def test_an_edge_is_no_guess() -> None:
-    told = guesses_of(seen(look()), product(), BOX, pixel=2.0)
+    told = guesses_of(PHOTO, seen(look()), product(), BOX, pixel=2.0)
     assert told.guessed == 0.0
     assert told.faint < 0.03
     assert not told.here.any()
@@ -41,7 +42,7 @@ def test_an_edge_is_no_guess() -> None:
 
 
 def test_something_else_that_was_half_seen_is_a_guess_where_it_lies() -> None:
-    told = guesses_of(seen(look(ghost=0.4)), product(), BOX, pixel=2.0)
+    told = guesses_of(PHOTO, seen(look(ghost=0.4)), product(), BOX, pixel=2.0)
     assert 0.05 < told.guessed < 0.15
     assert told.beside[400, 560] == 1.0
     assert told.beside[100:380, 180:460].max() == 0.0
@@ -49,10 +50,25 @@ def test_something_else_that_was_half_seen_is_a_guess_where_it_lies() -> None:
 
 
 def test_a_product_that_was_hardly_seen_is_faint() -> None:
-    told = guesses_of(seen(look(inside=0.9)), product(), BOX, pixel=2.0)
+    told = guesses_of(PHOTO, seen(look(inside=0.9)), product(), BOX, pixel=2.0)
     assert told.faint == pytest.approx(0.1, abs=0.03)
     assert told.weak[70, 70] == pytest.approx(0.4, abs=0.03)
     assert told.weak[0, 0] == 0.0
+
+
+def ring(radius: float) -> np.ndarray:
+    return disc(HEIGHT, WIDTH, 320, 240, 120) * (1 - disc(HEIGHT, WIDTH, 320, 240, radius))
+
+
+@pytest.mark.parametrize(("opening", "counts"), [(80.0, False), (0.0, True)])
+def test_a_guess_is_settled_where_an_opening_plainly_shows_the_ground(opening: float, counts: bool) -> None:
+    """Half seen in the middle of what is a ring; and of what is none, where the middle is missing."""
+    x0, y0, x1, y1 = BOX
+    half = np.maximum(ring(80), 0.4 * disc(HEIGHT, WIDTH, 320, 240, 50)).astype(np.float32)
+    photo = painted(ring(opening) if opening else disc(HEIGHT, WIDTH, 320, 240, 120))[y0:y1, x0:x1]
+    told = guesses_of(photo, seen(half), ring(80)[y0:y1, x0:x1], BOX, pixel=2.0)
+    assert (told.guessed > 0.1) == counts
+    assert bool(told.here[140, 140]) == counts
 
 
 def test_distances_are_taken_on_both_sides() -> None:
