@@ -119,7 +119,9 @@ def _per_picture(took: list[float], sizes: list[int]) -> dict[str, float]:
     return {"ms": round(1000 * sum(took) / len(took), 1), "kb": round(sum(sizes) / len(sizes) / 1000, 1)}
 
 
-def rembg(source: Path, count: int, rounds: int, skip: int, program: Path) -> dict[str, Any]:
+def rembg(
+    source: Path, count: int, rounds: int, skip: int, program: Path, runtimes: Sequence[str]
+) -> dict[str, Any]:
     """Whole programs over one folder with one model on one core: ``rembg p``, and the line up to its cutouts."""
     from benchmarks.pipeline import stock
 
@@ -127,7 +129,10 @@ def rembg(source: Path, count: int, rounds: int, skip: int, program: Path) -> di
     aside = program.parent.parent  # where `pip install --target` put both the program and its packages
     more = {"PYTHONPATH": str(aside)} if (aside / "rembg").is_dir() else {}
     line = str(Path(sys.executable).with_name("catalog-assets"))
-    parts: dict[str, list[dict[str, float]]] = {"rembg p": [], "rembg p -a": [], "line": []}
+    ways = (
+        {f"line, {runtime}": runtime for runtime in runtimes} if len(runtimes) > 1 else {"line": runtimes[0]}
+    )
+    parts: dict[str, list[dict[str, float]]] = {name: [] for name in ("rembg p", "rembg p -a", *ways)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         stock(source, folder / "inventory", count, skip, 0, False)
@@ -138,19 +143,22 @@ def rembg(source: Path, count: int, rounds: int, skip: int, program: Path) -> di
                 command = [str(program), "p", "-m", "u2net", *flags, photos, str(out)]
                 parts[name].append(_spent(command, core, folder / "home", **more))
                 _expect(name, out, count)
-            store = folder / f"store{number}"
-            command = [line, "run", str(folder / "inventory"), f"--store={store}", "--stage=cutout"]
-            parts["line"].append(_spent(command, core, folder / f"home{number}", CATALOG_WORKERS="1"))
-            made = len(list((store / "cutout").rglob("*.png")))
+            for name, runtime in ways.items():
+                store = folder / f"store{number}{runtime}"
+                command = [line, "run", str(folder / "inventory"), f"--store={store}", "--stage=cutout"]
+                own = {"CATALOG_WORKERS": "1", "CATALOG_MATTE_RUNTIME": runtime}
+                parts[name].append(_spent(command, core, folder / f"home{number}{runtime}", **own))
+                made = len(list((store / "cutout").rglob("*.png")))
     found: dict[str, Any] = {"photos": count, "rounds": parts, "cutouts of the line": made}
     for name, spent in parts.items():
         found[name] = {
             "photos_per_minute": round(60 * count / median(part["seconds"] for part in spent), 1),
             "cpu_s_a_photo": round(median(part["cpu"] for part in spent) / count, 2),
         }
-    for name in ("rembg p", "rembg p -a"):
-        ratio = found["line"]["cpu_s_a_photo"] / found[name]["cpu_s_a_photo"]
-        found[f"cpu of the line by {name}"] = round(ratio, 2)
+    for way in ways:
+        for name in ("rembg p", "rembg p -a"):
+            ratio = found[way]["cpu_s_a_photo"] / found[name]["cpu_s_a_photo"]
+            found[f"cpu of the {way} by {name}"] = round(ratio, 2)
     return found
 
 
@@ -182,14 +190,17 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--rembg", type=Path, default=Path(sys.executable).with_name("rembg"))
+    parser.add_argument(
+        "--runtimes", nargs="+", default=["auto"], help="of the line, as CATALOG_MATTE_RUNTIME"
+    )
     arguments = parser.parse_args()
     if arguments.what == "workers":
         found = workers(arguments.inventory, arguments.count)
     elif arguments.what == "encoders":
         found = encoders(arguments.cutouts, arguments.count)
     else:
-        own = (arguments.inventory, arguments.count, arguments.rounds, arguments.skip, arguments.rembg)
-        found = rembg(*own)
+        own = (arguments.inventory, arguments.count, arguments.rounds, arguments.skip)
+        found = rembg(*own, arguments.rembg, arguments.runtimes)
     print(json.dumps(found, indent=1))
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results[arguments.what] = found
