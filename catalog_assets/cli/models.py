@@ -65,10 +65,11 @@ def listing(
     from catalog_assets import weights
     from catalog_assets.settings import SettingsError, load_settings
 
+    on, missing = None, ""
     try:
         on = weights.runtime_for(load_settings().matte_runtime)
     except (SettingsError, weights.WeightsError) as error:
-        bad_call(str(error))
+        missing = str(error)  # the list may be what a person needs to mend it
     rows: list[dict[str, Any]] = [
         {
             "name": model.name,
@@ -82,7 +83,7 @@ def listing(
         for model in weights.MODELS.values()
     ]
     if as_json:
-        runs_on = {"name": on.name, "precision": on.precision}
+        runs_on = {"name": on.name, "precision": on.precision} if on else {"error": missing}
         print_json({"models": rows, "folder": str(weights.model_folder()), "runtime": runs_on})
         return
     table = Table("model", "MB", "licence of the weights", "sees", "here", "note", box=None)
@@ -91,4 +92,4 @@ def listing(
         here = "yes" if row["here"] else "no"
         table.add_row(row["name"], str(row["megabytes"]), licence, f"{row['input_px']} px", here, row["note"])
     Console().print(table)
-    typer.echo(f"They run on {on} here (CATALOG_MATTE_RUNTIME).")
+    typer.echo(f"They run on {on} here (CATALOG_MATTE_RUNTIME)." if on else missing)

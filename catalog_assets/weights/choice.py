@@ -57,8 +57,7 @@ def runtime_for(wish: str = "auto") -> Runtime:
         return Runtime("openvino", "f32") if installed and not _has_accelerator() else PLAIN
     if not installed:
         raise WeightsError(
-            f"CATALOG_MATTE_RUNTIME={wish} needs OpenVINO, which is not installed; "
-            "run: pip install 'catalog-assets[openvino]'"
+            f"The runtime {wish} needs OpenVINO, which is not installed; run: pip install 'catalog-assets[openvino]'"
         )
     if wish == "openvino":
         return Runtime("openvino", "f32")

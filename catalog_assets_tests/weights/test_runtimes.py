@@ -94,6 +94,9 @@ def test_a_wish_that_cannot_be_met_is_one_sentence(
     assert missing.exit_code == 2
     assert "pip install 'catalog-assets[openvino]'" in missing.stderr
     assert missing.stderr.count("\n") == 1
+    listed = CliRunner().invoke(app, ["models", "list", "--json"], env={"CATALOG_MATTE_RUNTIME": "openvino"})
+    assert "pip install" in json.loads(listed.stdout)["runtime"]["error"]  # and the models are named
+    assert json.loads(listed.stdout)["models"]
     machine(monkeypatch, installed=True, can=["FP32"])
     too_old = CliRunner().invoke(app, [*arguments, "--runtime", "openvino-bf16"])
     assert too_old.exit_code == 2
