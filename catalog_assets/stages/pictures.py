@@ -30,6 +30,11 @@ def keeping() -> Generator[None]:
         del _thread.kept
 
 
+def forget() -> None:
+    """Drop what this thread keeps; the SKU at hand has another photo."""
+    _kept().clear()
+
+
 def _kept() -> dict[str, NDArray[np.uint8]]:
     return getattr(_thread, "kept", {})
 

@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.memory import give_back, share_heaps
-from catalog_assets.stages.pictures import keeping
+from catalog_assets.stages.pictures import forget, keeping
 from catalog_assets.stages.stage import Stage, Step, perform, unchanged
 
 Tell = Callable[[str, Step], None]
+TURNS_BACK = 3
+"""How often a SKU goes back because somebody else works on it too; two who disagree must not do so for ever."""
 LOOKS_AT_ONCE = 32
 """Questions to a store in S3 at a time while SKUs are searched for what has changed."""
 
@@ -36,7 +38,8 @@ class Stream:
         stages: in the order of the line.
         todo: SKU to the name of the stage it starts at; SKUs are taken in this order.
         known: steps that need no work.
-        tell: hears of every finished step, from the thread that made it, one at a time.
+        tell: hears of every finished step, from the thread that made it, one at a time; of one twice where another
+            run made the SKU go back.
     """
 
     def __init__(
@@ -95,6 +98,11 @@ class Stream:
                 step = self._steps[stage, sku]
             yield step
 
+    def finished(self) -> dict[tuple[str, str], Step]:
+        """By stage and SKU what is done so far; waits for nothing."""
+        with self._news:
+            return dict(self._steps)
+
     def _work(self) -> None:
         try:
             while (taken := self._take()) is not None:
@@ -113,7 +121,11 @@ class Stream:
 
     def _carry(self, sku: str, start: str) -> None:
         names = list(self._stages)
-        for name in names[names.index(start) :]:
+        at, turns = names.index(start), TURNS_BACK
+        while at < len(names):
+            if self._overtaken(sku, names[:at]) and turns:
+                at, turns = 1, turns - 1
+            name = names[at]
             step = perform(self._stages[name], self._line, sku)
             with self._news:
                 self._steps[name, sku] = step
@@ -122,6 +134,25 @@ class Stream:
                 self._news.notify_all()
             if step.outcome == "failed" or self._stopped:
                 return
+            at += 1
+
+    def _overtaken(self, sku: str, before: Sequence[str]) -> bool:
+        """Whether another run has taken in or cut out another photo since; then nothing remembered holds any more.
+
+        A photo that is replaced twice within a minute is on its way in two runs. Whoever finds the other's record
+        goes back to the second stage, where what the other has made already is passed over.
+
+        Args:
+            sku: the SKU at hand.
+            before: the stages it has been through. Of these the first two make what all other pictures show.
+        """
+        manifest = self._line.manifest
+        if not any(manifest.outdated(name, sku) for name in before[:2]):
+            return False
+        manifest.forget()
+        forget()
+        self._line.prepare([sku])  # its row may be another one, too
+        return True
 
 
 def survey(line: Line, stages: Sequence[Stage], sku: str) -> list[Step]:

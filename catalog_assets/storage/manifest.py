@@ -56,7 +56,7 @@ class Manifest:
     def remembering(self) -> Generator[None]:
         """While this is open, this thread reads a record from the store once: stages ask for the earlier ones often.
 
-        Only for SKUs that nobody else works on meanwhile.
+        Where somebody else may work on the SKU meanwhile, ask :meth:`outdated` and :meth:`forget`.
         """
         self._thread.known = {}
         try:
@@ -67,6 +67,19 @@ class Manifest:
     @property
     def _known(self) -> dict[str, bytes]:
         return getattr(self._thread, "known", {})
+
+    def outdated(self, stage: str, sku: str) -> bool:
+        """Whether somebody else has made something else than this thread remembers; one small read where it does."""
+        name = self.name(stage, sku)
+        known = self._known.get(name)
+        if known is None:
+            return False
+        stored = self.store.read_or_none(name)
+        return stored != known and _made(stored) != _made(known)
+
+    def forget(self) -> None:
+        """Let this thread read every record anew."""
+        self._known.clear()
 
     @staticmethod
     def name(stage: str, sku: str) -> str:
@@ -80,11 +93,7 @@ class Manifest:
         if data is None:
             return None
         self._known[name] = data
-        try:
-            loaded = cast("dict[str, Any]", json.loads(data))
-            return Record(**loaded)
-        except (ValueError, TypeError):
-            return None
+        return _parsed(data)
 
     def put(self, record: Record) -> None:
         """Store the record; call it after every file it names has been stored."""
@@ -98,3 +107,17 @@ class Manifest:
         """All SKUs with a record of that stage."""
         prefix = f"manifest/{stage}"
         return [name[len(prefix) + 1 : -len(".json")] for name in self.store.listing(prefix)]
+
+
+def _parsed(data: bytes) -> Record | None:
+    try:
+        loaded = cast("dict[str, Any]", json.loads(data))
+        return Record(**loaded)
+    except (ValueError, TypeError):
+        return None
+
+
+def _made(data: bytes | None) -> tuple[str, StageOutcome, dict[str, str]] | None:
+    """What later stages build on; two who made the same differ in the time it took them."""
+    record = None if data is None else _parsed(data)
+    return None if record is None else (record.fingerprint, record.outcome, record.files)
