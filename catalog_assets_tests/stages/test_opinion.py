@@ -24,7 +24,7 @@ from catalog_assets_tests.weights.tiny_onnx import mean_of_channels
 def shop(tmp_path: Path, models_folder: Path) -> Path:
     """An inventory with one bright disc, and two networks of one node that see what is bright."""
     (models_folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
-    (models_folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    (models_folder / "silueta.onnx").write_bytes(mean_of_channels(320, 320))
     rgb = np.random.default_rng(5).normal(40, 3, (1100, 1100, 3)).clip(0, 255).astype(np.uint8)
     cv2.circle(rgb, (550, 550), 300, (235, 215, 200), -1, cv2.LINE_AA)
     photos = tmp_path / "inventory" / "photos" / "A"
@@ -54,17 +54,17 @@ def cut(shop: Path, model: str, on: Runtime = PLAIN) -> tuple[Line, dict[str, An
 def test_naming_a_second_model_asks_it_and_makes_the_cutout_anew_but_not_the_intake(shop: Path) -> None:
     line, alone = cut(shop, "u2netp")
     before = {stage.name: line.manifest.get(stage.name, "A") for stage in (RawPhotoStage(), CutoutStage())}
-    line, pair = cut(shop, "u2netp+isnet-general-use")
+    line, pair = cut(shop, "u2netp+silueta")
     after = {stage.name: line.manifest.get(stage.name, "A") for stage in (RawPhotoStage(), CutoutStage())}
     assert "model" not in alone
     assert "opinion" not in alone["method"]
-    assert pair["model"] == "u2netp+isnet-general-use"
-    assert pair["method"]["opinion"]["model"] == "isnet-general-use"
-    assert pair["sha256"] == alone["sha256"]  # of one mind
+    assert pair["model"] == "u2netp+silueta"
+    assert pair["method"]["opinion"]["model"] == "silueta"
+    assert pair["sha256"] == alone["sha256"]  # of one mind and no finer
     assert before["raw_photo"].fingerprint == after["raw_photo"].fingerprint
     assert before["cutout"].fingerprint != after["cutout"].fingerprint
-    assert CutoutStage().inputs(line, "A")["model"] == "u2netp+isnet-general-use"
-    assert line.opinion is weights.matte_session("isnet-general-use", runtime=PLAIN.name)
+    assert CutoutStage().inputs(line, "A")["model"] == "u2netp+silueta"
+    assert line.opinion is weights.matte_session("silueta", runtime=PLAIN.name)
     assert line.predictor is weights.matte_session("u2netp", runtime=PLAIN.name)
 
 

@@ -70,7 +70,7 @@ def test_two_models_joined_by_plus_are_both_asked_and_named(
     models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (models_folder / "u2netp.onnx").write_bytes(mean_of_channels(320, 320))
-    (models_folder / "isnet-general-use.onnx").write_bytes(mean_of_channels(1024, 1024))
+    (models_folder / "silueta.onnx").write_bytes(mean_of_channels(320, 320))
     photo = tmp_path / "disc.jpg"
     bright_disc(photo)
 
@@ -79,14 +79,14 @@ def test_two_models_joined_by_plus_are_both_asked_and_named(
         row = json.loads(CliRunner().invoke(app, arguments).stdout)["photos"][0]
         return row, Path(row["out"]).read_bytes()
 
-    pair, alone = cut("u2netp+isnet-general-use"), cut("u2netp")
-    assert pair[0]["model"] == "u2netp+isnet-general-use"
-    assert pair[0]["method"]["opinion"]["model"] == "isnet-general-use"
+    pair, alone = cut("u2netp+silueta"), cut("u2netp")
+    assert pair[0]["model"] == "u2netp+silueta"
+    assert pair[0]["method"]["opinion"]["model"] == "silueta"
     assert pair[0]["method"]["opinion"]["agreement"] > 0.9
     assert "opinion" not in alone[0]["method"]
     assert "model" not in alone[0]
-    assert pair[1] == alone[1]  # of one mind, so nothing changes
-    assert {name for name, _ in sessions._sessions} == {"u2netp", "isnet-general-use"}
+    assert pair[1] == alone[1]  # of one mind and no finer, so nothing changes
+    assert {name for name, _ in sessions._sessions} == {"u2netp", "silueta"}
     assert len(sessions._sessions) == 2
 
 
