@@ -9,7 +9,10 @@ Belongs here: how rows reach SQLite. Not: which rows.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -18,12 +21,15 @@ from typing import Any
 
 import sqlalchemy as db
 import sqlalchemy.event
+from dagster._core.event_api import EventHandlerFn, EventLogCursor
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from dagster._core.storage.runs import SqliteRunStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
 
 from catalog_assets.orchestration.event_batches import EventBatches
 
@@ -46,6 +52,7 @@ class BatchedSqliteEventLogStorage(EventBatches, SqliteEventLogStorage):
         self._held: dict[str, Connection] | None = None
         self._stack = ExitStack()
         self._empty = b""
+        self._watcher: SqlPollingEventWatcher | None = None
         super().__init__(base_dir, inst_data)
         # A thread that holds a transaction open comes back for more.
         self._db_lock = threading.RLock()  # pyright: ignore[reportAttributeAccessIssue]
@@ -86,28 +93,67 @@ class BatchedSqliteEventLogStorage(EventBatches, SqliteEventLogStorage):
         return engine
 
     def _make(self, shard: str, engine: Engine) -> None:
-        """A run's file with its empty tables: the first is made by Dagster, the others are copies of it.
+        """A run's file with its empty tables, as a copy of one that Dagster made.
 
         Making one takes dozens of statements, each waiting for the disk: a third of what a run costs.
         """
         file = Path(self.path_for_shard(shard))
-        if shard == "index" or file.exists():
-            self._initdb(engine)
-        elif self._empty:
-            part = file.with_name(f".{file.name}.part")
-            part.write_bytes(self._empty)
-            part.replace(file)
-        else:
-            self._initdb(engine)
-            engine.dispose()  # closed, all of it is in the one file
-            self._empty = file.read_bytes()
+        if shard != "index" and not file.exists():
+            part = file.with_name(f".{uuid.uuid4().hex}.part")
+            try:
+                part.write_bytes(self._empty_file())
+                os.link(part, file)  # unlike a rename it never replaces what another process has made
+                return
+            except OSError:
+                pass  # it has, or the disk knows no links: made, or looked at, as Dagster does it
+            finally:
+                part.unlink(missing_ok=True)
+        self._initdb(engine)
+
+    def _empty_file(self) -> bytes:
+        """Made where no other process writes to it; closed, all of it is in the one file."""
+        if not self._empty:
+            with tempfile.TemporaryDirectory() as folder:
+                self._initdb(db.create_engine(create_db_conn_string(folder, "empty"), poolclass=NullPool))
+                self._empty = Path(folder, "empty.db").read_bytes()
+        return self._empty
+
+    def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
+        """Call back for each new event of a run: what the UI's live log stands on.
+
+        The inherited class waits for a change of the run's file, but a connection that stays open writes to the log
+        beside it; so the rows are asked for, as on PostgreSQL.
+        """
+        if cursor and EventLogCursor.parse(cursor).is_offset_cursor():
+            raise ValueError("a run is watched from the number of an event, not from a count of them")
+        if self._watcher is None:
+            self._watcher = SqlPollingEventWatcher(self)
+        self._watcher.watch_run(run_id, cursor, callback)
+
+    def end_watch(self, run_id: str, handler: EventHandlerFn) -> None:
+        """Stop calling back."""
+        if self._watcher:
+            self._watcher.unwatch_run(run_id, handler)
+
+    def wipe(self) -> None:
+        """Remove all events; connections to the files that are removed are closed first."""
+        with self._db_lock:
+            self._close()
+            super().wipe()
 
     def dispose(self) -> None:
-        """Close all files."""
+        """Stop watching and close all files."""
+        if self._watcher:
+            self._watcher.close()  # waits for its threads, which may be waiting for the lock
+            self._watcher = None
+        with self._db_lock:
+            self._close()
+        super().dispose()
+
+    def _close(self) -> None:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
-        super().dispose()
 
 
 class KeptSqliteRunStorage(SqliteRunStorage):
@@ -152,7 +198,8 @@ class BatchedSqliteStorage(DagsterSqliteStorage):
 
 
 def _kept(address: str) -> Engine:
-    engine = db.create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    """An engine that keeps its connections; more threads than it keeps open one each, none waits for another."""
+    engine = db.create_engine(address, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
     sqlalchemy.event.listen(engine, "connect", _without_waiting)
     return engine
 
