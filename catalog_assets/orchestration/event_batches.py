@@ -8,9 +8,12 @@ Belongs here: which rows a batch of events becomes. Not: connections and transac
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as db
@@ -23,7 +26,24 @@ from sqlalchemy.engine import Connection
 
 _STATUS = AssetCheckExecutionRecordStatus
 _ASSET_ROWS = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-_THAT_WAIT = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_CHECK_EVALUATION)
+
+GIVES_UP = 3
+"""Events in a row that could not be stored one by one: the database is away, and each may wait half a minute for it."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Batch:
+    """What a thread keeps while its batch is open."""
+
+    waiting: list[EventLogEntry] = field(default_factory=list)
+    """Stored when it is closed."""
+    keys: dict[str, tuple[list[str], set[str]]] = field(default_factory=dict)
+    """Partitions by the name of their set, as they were read."""
+    changed_keys: bool = False
+    closing: bool = False
+    """Whether the body is through without an error."""
 
 
 class EventBatches(SqlEventLogStorage):
@@ -60,9 +80,9 @@ class EventBatches(SqlEventLogStorage):
         and for most pages. Built row by row, as the inherited method does it, a hundred thousand of them take a quarter
         of a second; SQLAlchemy's own rows cost as much again, in objects for the garbage collector to look at.
         """
-        if self._waiting is None:
+        if self._batch is None:
             return self._read_keys(partitions_def_name)
-        known: dict[str, tuple[list[str], set[str]]] = self._thread.keys
+        known = self._batch.keys
         if partitions_def_name not in known:
             keys = self._read_keys(partitions_def_name)
             known[partitions_def_name] = keys, set(keys)
@@ -80,76 +100,111 @@ class EventBatches(SqlEventLogStorage):
 
     def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
         """Whether there is such a SKU; in a batch what was read is looked at first."""
-        known = self._thread.keys.get(partitions_def_name) if self._waiting is not None else None
+        known = self._batch.keys.get(partitions_def_name) if self._batch is not None else None
         if known is not None and partition_key in known[1]:
             return True
         return super().has_dynamic_partition(partitions_def_name, partition_key)
 
     def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
         """Add SKUs; what a batch has read of them is read anew."""
-        self._thread.keys = {}
+        self._change_keys()
         super().add_dynamic_partitions(partitions_def_name, partition_keys)
 
     def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
         """Remove a SKU; likewise."""
-        self._thread.keys = {}
+        self._change_keys()
         super().delete_dynamic_partition(partitions_def_name, partition_key)
+
+    def _change_keys(self) -> None:
+        if self._batch is not None:
+            self._batch.keys.clear()
+            self._batch.changed_keys = True
 
     def _transaction(self) -> AbstractContextManager[None]:
         """What this thread stores while it is open is one transaction."""
         raise NotImplementedError
 
-    def _savepoint(self) -> AbstractContextManager[Any]:
-        """What fails in it leaves the transaction around it as it was."""
-        return nullcontext()
-
     @property
-    def _waiting(self) -> list[EventLogEntry] | None:
-        """Events that are stored when the batch is closed; None where no batch is open."""
-        return getattr(self._thread, "waiting", None)
+    def _batch(self) -> _Batch | None:
+        """The batch this thread has open."""
+        return getattr(self._thread, "batch", None)
 
     @contextmanager
     def together(self) -> Generator[None]:
-        """All rows this thread stores while this is open are one transaction."""
-        if self._waiting is not None:
+        """All rows this thread stores while this is open are one transaction.
+
+        Events wait until it is closed. Where an error undoes the transaction (the body's own, a lock, a lost
+        connection) they are stored one by one, as if no batch had been open. Should the connection be lost while the
+        server commits, some may be there twice rather than not at all.
+
+        Raises:
+            Exception: the body's own, or what kept an event or the partitions of the body from being stored.
+        """
+        if self._batch is not None:
             yield
             return
-        with self._transaction():
-            self._thread.waiting = []
-            self._thread.keys = {}
-            try:
+        batch = self._thread.batch = _Batch()
+        try:
+            with self._transaction():
                 yield
-                self._store_waiting()
-            finally:
-                self._thread.waiting = None
+                batch.closing = True
+                self._store_in_order(batch.waiting)
+        except Exception as error:
+            self._thread.batch = None
+            lost = self._store_one_by_one(batch.waiting, error)
+            if not batch.closing or batch.changed_keys:
+                raise
+            if lost is not None:
+                raise lost from error
+        finally:
+            self._thread.batch = None
 
-    def _store_waiting(self) -> None:
-        waiting = self._waiting
-        if waiting:
-            self._thread.waiting = []
-            self._store_evaluations(self._store_rows(waiting))
+    def _store_in_order(self, events: Sequence[EventLogEntry]) -> None:
+        for many_at_once, stretch in groupby(events, _has_a_way):
+            if many_at_once:
+                self._store_evaluations(self._store_rows(list(stretch)))
+            else:
+                for event in stretch:
+                    super().store_event(event)
+
+    def _store_one_by_one(self, events: Sequence[EventLogEntry], cause: Exception) -> Exception | None:
+        """Store what can be stored; returns what kept the first of the others from it."""
+        if events:
+            # Its text would name rows and their values.
+            log.warning("A batch was not stored (%s): storing it one by one.", type(cause).__name__)
+        first, in_a_row = None, 0
+        for event in events:
+            try:
+                super().store_event(event)
+                in_a_row = 0
+            except Exception as error:  # noqa: BLE001  whatever it is, the others are tried
+                first, in_a_row = first or error, in_a_row + 1
+                if in_a_row == GIVES_UP:
+                    break
+        return first
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event; check results and materializations in a batch wait for the others."""
-        if self._waiting is not None and event.dagster_event_type in _THAT_WAIT:
-            self._waiting.append(event)
-            return
-        self._store_waiting()
-        super().store_event(event)
+        """Store an event; in a batch it waits for the others."""
+        if self._batch is not None:
+            self._batch.waiting.append(event)
+        else:
+            super().store_event(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store a batch, all of it or nothing: what failed is then stored one by one by Dagster."""
-        with self.together():
-            self._store_waiting()
-            with self._savepoint():
-                others = self._store_rows(events)
-                if others:
-                    super().store_event_batch(others)
+        if self._batch is not None:
+            self._batch.waiting.extend(events)
+            return
+        with self._transaction():
+            others = self._store_rows(events)
+            if others:
+                super().store_event_batch(others)
 
     def _store_rows(self, events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
         """Store materializations, planned or done; returns the other events, in their order."""
         by_run: dict[str, list[EventLogEntry]] = {}
         others = list[EventLogEntry]()
+        lasts = dict[str, tuple[EventLogEntry, int]]()
         for event in events:
             if event.dagster_event_type in _ASSET_ROWS:
                 by_run.setdefault(event.run_id, []).append(event)
@@ -163,12 +218,15 @@ class EventBatches(SqlEventLogStorage):
             with self.index_transaction() as connection:
                 numbers = self._insert(connection, rows)
                 self._store_asset_event_tags(connection, of_run, numbers)
-                # The asset's own row names its last event.
-                lasts = {
-                    e.get_dagster_event().asset_key: (e, n) for e, n in zip(of_run, numbers, strict=True)
-                }
-                for event, number in lasts.values():
-                    self._store_asset_event(connection, event, number)
+            for event, number in zip(of_run, numbers, strict=True):
+                key = event.get_dagster_event().asset_key
+                if key is not None:
+                    lasts[key.to_string()] = event, number
+        with self.index_transaction() as connection:
+            # The asset's own row names its last event. Each is locked until the transaction ends, so they are taken in
+            # the order in which Dagster takes them: two that each wait for the other's would both be undone.
+            for _, (event, number) in sorted(lasts.items(), key=lambda item: item[0]):
+                self._store_asset_event(connection, event, number)
         return others
 
     def _store_evaluations(self, events: Sequence[EventLogEntry]) -> None:
@@ -197,15 +255,18 @@ class EventBatches(SqlEventLogStorage):
 
     def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> list[int]:
         """The numbers of new rows, in their order."""
-        wanted = SqlEventLogStorageTable.insert().returning(
-            SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
-        )
+        table = SqlEventLogStorageTable
+        if not connection.dialect.insert_returning:  # SQLite before 3.35
+            done = [connection.execute(table.insert().values(**row)).inserted_primary_key for row in rows]
+            return [key[0] for key in done if key is not None]
+        wanted = table.insert().returning(table.c.id, sort_by_parameter_order=True)
         return [number for (number,) in connection.execute(wanted, list(rows))]
 
     def _planned(self, connection: Connection, run: str) -> set[tuple[str, str, str | None]]:
         table = AssetCheckExecutionsTable.c
         asked = db.select(table.asset_key, table.check_name, table.partition).where(table.run_id == run)
-        return {(asset, check, sku) for asset, check, sku in connection.execute(asked) if sku is not None}
+        found = connection.execute(asked)
+        return {(asset, check, sku) for asset, check, sku in found if sku is not None}
 
 
 _columns = AssetCheckExecutionsTable.c
@@ -225,6 +286,12 @@ _UPDATE = (
         materialization_event_storage_id=db.bindparam("target"),
     )
 )
+
+
+def _has_a_way(event: EventLogEntry) -> bool:
+    """Whether many of its kind become a few statements; a result without a run replaces no other."""
+    kind = event.dagster_event_type
+    return kind in _ASSET_ROWS or (kind is DagsterEventType.ASSET_CHECK_EVALUATION and bool(event.run_id))
 
 
 def _result(event: EventLogEntry, text: str, number: int, at: Any) -> dict[str, Any]:

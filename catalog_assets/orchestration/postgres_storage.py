@@ -54,9 +54,6 @@ class BatchedPostgresEventLogStorage(EventBatches, PostgresEventLogStorage):
     def _held(self) -> Connection | None:
         return getattr(self._thread, "held", None)
 
-    def _savepoint(self) -> AbstractContextManager[Any]:
-        return self._held.begin_nested() if self._held is not None else nullcontext()
-
     def _connect(self) -> AbstractContextManager[Connection]:
         return create_pg_connection(self._engine) if self._held is None else nullcontext(self._held)
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import sqlalchemy.event
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    DagsterEvent,
+    DagsterEventType,
+    StepMaterializationData,
+)
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqliteEventLogStorage, polling_event_watcher
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import Pool
 
 from catalog_assets.orchestration.partitions import range_tags
 from catalog_assets.orchestration.postgres_storage import BatchedPostgresEventLogStorage
-from catalog_assets.orchestration.sqlite_events import BatchedSqliteEventLogStorage
+from catalog_assets.orchestration.sqlite_events import BatchedSqliteEventLogStorage, KeptSqliteRunStorage
 from catalog_assets.orchestration.transactions import together
 from catalog_assets.settings import Settings
 from catalog_assets.stages.line import Line
@@ -32,6 +44,7 @@ storage:
     config: {base_dir: {env: DAGSTER_HOME}}
 telemetry: {enabled: false}
 """
+Batched = BatchedSqliteEventLogStorage | BatchedPostgresEventLogStorage
 PLAIN = "telemetry: {enabled: false}\n"
 
 
@@ -158,16 +171,19 @@ def test_dagsters_own_class_reads_what_the_batched_one_wrote(line: Line, tmp_pat
     assert list(SqliteEventLogStorage(str(tmp_path / "runs")).get_dynamic_partitions("sku")) == found
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("pooled", marks=pytest.mark.postgres)])
-def test_rows_stored_together_are_all_there_or_none(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-):
-    if kind == "sqlite":
+@pytest.fixture(params=["sqlite", pytest.param("pooled", marks=pytest.mark.postgres)])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Batched]:
+    if request.param == "sqlite":
         storage = BatchedSqliteEventLogStorage(str(tmp_path / "runs"))
     else:
         values = _database(request.getfixturevalue("server"), "together")
         address = "postgresql+psycopg2://{username}@{hostname}:{port}/{db_name}".format(**values)
         storage = BatchedPostgresEventLogStorage(address)
+    yield storage
+    storage.dispose()
+
+
+def test_rows_stored_together_are_all_there_or_none(storage: Batched):
     with pytest.raises(KeyboardInterrupt), storage.together():  # noqa: PT012
         storage.add_dynamic_partitions("sku", ["A"])
         with storage.together():
@@ -177,7 +193,200 @@ def test_rows_stored_together_are_all_there_or_none(
     with storage.together():
         storage.add_dynamic_partitions("sku", ["A"])
     assert list(storage.get_dynamic_partitions("sku")) == ["A"]
+
+
+RUN, ECHO = "run-1", dg.AssetKey("echo")
+
+
+def _entry(kind: DagsterEventType, data: Any, run: str = RUN) -> EventLogEntry:
+    event = DagsterEvent(event_type_value=kind.value, job_name="job", event_specific_data=data)
+    return EventLogEntry(None, 20, "", run, 1.7e9, dagster_event=event, job_name="job")
+
+
+def _made(sku: str, key: dg.AssetKey = ECHO) -> EventLogEntry:
+    materialization = dg.AssetMaterialization(key, partition=sku)
+    return _entry(DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(materialization))
+
+
+def _planned(sku: str, key: dg.AssetKey = ECHO) -> EventLogEntry:
+    data = AssetMaterializationPlannedData(key, sku, None)
+    return _entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data)
+
+
+def _checked(sku: str, *, passed: bool = True, run: str = RUN) -> EventLogEntry:
+    data = dg.AssetCheckEvaluation(
+        asset_key=ECHO, check_name="tidy", passed=passed, metadata={}, partition=sku
+    )
+    return _entry(DagsterEventType.ASSET_CHECK_EVALUATION, data, run)
+
+
+def _facts(storage: Batched) -> tuple[list[tuple[str, str | None]], list[str | None], list[str | None]]:
+    """A run's log, materialized SKUs and checked SKUs, each in order of storing."""
+    log = [entry.dagster_event for entry in storage.get_logs_for_run(RUN)]
+    made = storage.fetch_materializations(ECHO, limit=50, ascending=True).records
+    checked = storage.get_asset_check_execution_history(dg.AssetCheckKey(ECHO, "tidy"), limit=50)
+    return (
+        [(event.event_type_value, event.partition) for event in log if event],
+        [record.partition_key for record in made],
+        [record.partition for record in reversed(checked)],
+    )
+
+
+@contextmanager
+def _fails_once(when: str) -> Generator[list[str]]:
+    """The first statement with this beginning finds SQLite locked or the connection to PostgreSQL lost."""
+    failed = list[str]()
+
+    def fail(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(when) and not failed:
+            failed.append(statement)
+            if connection.dialect.name == "sqlite":
+                raise sqlite3.OperationalError("database is locked")
+            connection.connection.driver_connection.close()
+
+    sqlalchemy.event.listen(Engine, "before_cursor_execute", fail)
+    try:
+        yield failed
+    finally:
+        sqlalchemy.event.remove(Engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize("when", ["nothing", "INSERT INTO event_logs", "INSERT INTO asset_keys"])
+def test_a_batch_that_fails_is_stored_one_by_one(storage: Batched, when: str):
+    """Also the rows of a batch in the batch, and none of them twice."""
+    with _fails_once(when) as failed, storage.together():
+        storage.store_event(_checked("S0"))
+        storage.store_event_batch([_planned("S0"), _planned("S1")])
+        storage.store_event(_made("S0"))
+        storage.store_event(_made("S1"))
+        assert _facts(storage) == ([], [], [])
+    assert len(failed) == (when != "nothing")
+    log, made, checked = _facts(storage)
+    assert Counter(log) == {
+        ("ASSET_CHECK_EVALUATION", None): 1,  # its partition is in the result
+        ("ASSET_MATERIALIZATION_PLANNED", "S0"): 1,
+        ("ASSET_MATERIALIZATION_PLANNED", "S1"): 1,
+        ("ASSET_MATERIALIZATION", "S0"): 1,
+        ("ASSET_MATERIALIZATION", "S1"): 1,
+    }
+    assert (made, checked) == (["S0", "S1"], ["S0"])
+
+
+def test_an_error_between_two_skus_keeps_those_before_it(storage: Batched):
+    with pytest.raises(ZeroDivisionError), storage.together():  # noqa: PT012
+        storage.store_event(_made("S0"))
+        raise ZeroDivisionError
+    assert _facts(storage)[1] == ["S0"]
+
+
+def test_partitions_that_were_undone_are_not_passed_over(storage: Batched):
+    failing, error = _fails_once("INSERT INTO event_logs"), (sqlite3.OperationalError, DBAPIError)
+    with failing, pytest.raises(error), storage.together():  # noqa: PT012
+        storage.add_dynamic_partitions("sku", ["A"])
+        storage.store_event(_made("A"))
+    assert _facts(storage)[1] == ["A"]
+    assert list(storage.get_dynamic_partitions("sku")) == []
+
+
+def test_rows_of_assets_are_locked_in_the_order_of_their_keys(storage: Batched):
+    locked = list[str]()
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("INSERT INTO asset_keys"):
+            values = parameters.values() if isinstance(parameters, dict) else parameters
+            locked.extend(v for v in values if isinstance(v, str) and v.startswith('["'))
+
+    sqlalchemy.event.listen(Engine, "before_cursor_execute", note)
+    storage.store_event_batch([_planned("S0", dg.AssetKey(key)) for key in ("raw", "cutout", "qc")])
+    sqlalchemy.event.remove(Engine, "before_cursor_execute", note)
+    assert locked == ['["cutout"]', '["qc"]', '["raw"]']
+
+
+def test_a_result_without_a_run_replaces_no_other(storage: Batched):
+    storage.store_event(_checked("S0", run=""))
+    with pytest.raises(IntegrityError), storage.together():  # as Dagster's own classes do it
+        storage.store_event(_checked("S0", passed=False, run=""))
+    history = storage.get_asset_check_execution_history(dg.AssetCheckKey(ECHO, "tidy"), limit=50)
+    assert [record.status.value for record in history] == ["SUCCEEDED"]
+
+
+def test_a_sqlite_that_cannot_return_numbers_is_asked_row_by_row(tmp_path: Path):
+    with closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as held:
+        dialect: Any = held.storage._engine("index").dialect  # pyright: ignore[reportPrivateUsage]
+        dialect.insert_returning = False
+        with held.storage.together():
+            for sku in ("S0", "S1"):
+                held.storage.store_event(_made(sku))
+        assert _facts(held.storage)[1] == ["S0", "S1"]
+
+
+def test_the_live_log_hears_what_another_process_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(polling_event_watcher, "INIT_POLL_PERIOD", 0.01)
+    heard, enough = list[str | None](), threading.Event()
+
+    def hear(entry: EventLogEntry, _cursor: str) -> None:
+        heard.append(entry.get_dagster_event().partition)
+        if len(heard) == 2:
+            enough.set()
+
+    with (
+        closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as ui,
+        closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as run,
+    ):
+        ui.storage.watch(RUN, None, hear)
+        run.storage.store_event(_made("S0"))
+        run.storage.store_event(_made("S1"))
+        assert enough.wait(20)
+        ui.storage.end_watch(RUN, hear)
+    assert heard == ["S0", "S1"]
+
+
+def test_a_wiped_log_is_written_to_again(tmp_path: Path):
+    with closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as held:
+        held.storage.store_event(_made("S0"))
+        held.storage.wipe()
+        held.storage.store_event(_made("S1"))
+        assert _facts(held.storage)[1] == ["S1"]
+        # The run's file is there, not only an open connection to the one that was removed.
+        assert len(SqliteEventLogStorage(str(tmp_path)).get_logs_for_run(RUN)) == 1
+
+
+def test_the_file_of_a_run_that_another_process_has_begun_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with (
+        closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as first,
+        closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as second,
+    ):
+        empty = second.storage._empty_file()  # pyright: ignore[reportPrivateUsage]
+
+        def meanwhile() -> bytes:
+            first.storage.store_event(_made("S0"))
+            return empty
+
+        monkeypatch.setattr(second.storage, "_empty_file", meanwhile)
+        second.storage.store_event(_made("S1"))
+        assert _facts(second.storage)[1] == ["S0", "S1"]
+        assert len(first.storage.get_logs_for_run(RUN)) == len(second.storage.get_logs_for_run(RUN)) == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_threads_of_the_ui_do_not_wait_for_one_another(tmp_path: Path):
+    storage = KeptSqliteRunStorage.from_local(str(tmp_path))
+    with ExitStack() as threads:
+        connections = [threads.enter_context(storage.connect()) for _ in range(20)]
+        assert len({id(connection) for connection in connections}) == 20
     storage.dispose()
+
+
+class _Disposed:
+    """A storage that ``closing`` can close."""
+
+    def __init__(self, storage: BatchedSqliteEventLogStorage) -> None:
+        self.storage = storage
+
+    def close(self) -> None:
+        self.storage.dispose()
 
 
 def test_other_storages_are_left_as_they_are():
