@@ -39,7 +39,8 @@ class Outcome:
     """What one batch did, by SKU."""
 
     steps: dict[str, Step] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float | None = None
+    """By the clock; None where SKUs went through all stages without a stop, so that no stage has a time of its own."""
 
     @property
     def failed(self) -> dict[str, str]:
@@ -59,14 +60,20 @@ class Outcome:
         """One line for the log."""
         held = sum(step.outcome == "held" for step in self.steps.values())
         unchanged = sum(step.unchanged for step in self.steps.values())
+        took = "" if self.seconds is None else f" in {self.seconds:.1f} s"
         return (
-            f"{stage}: {len(self.steps)} SKUs in {self.seconds:.1f} s, {unchanged} unchanged, "
+            f"{stage}: {len(self.steps)} SKUs{took}, {unchanged} unchanged, "
             f"{held} held, {len(self.failed)} failed"
         )
 
 
 def run_batch(stage: Stage, line: Line, skus: Sequence[str]) -> Outcome:
-    """Take a batch through a stage, ``stage.threads`` SKUs at a time; one bad SKU stops no other."""
+    """Take a batch through a stage, ``stage.threads`` SKUs at a time; one bad SKU stops no other.
+
+    Raises:
+        WeightsError: no SKU could be done, for want of what the settings ask for; none was touched.
+    """
+    stage.require(line)
     outcome = Outcome()
     started = time.perf_counter()
     stream = _stream.get()

@@ -21,6 +21,10 @@ class CutoutStage(Stage):
     name = "cutout"
     version = f"1+{MATTING_VERSION}"
 
+    def require(self, line: Line) -> None:
+        """What runs the network."""
+        _ = line.runtime
+
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """The usable photos, the network or both, and what the catalogue says of the product's nature."""
         item = item_of(line, sku)

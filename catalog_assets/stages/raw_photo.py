@@ -38,6 +38,10 @@ class RawPhotoStage(Stage):
     def __init__(self) -> None:
         self._read = threading.local()
 
+    def require(self, line: Line) -> None:
+        """What runs the network."""
+        _ = line.runtime
+
     def inputs(self, line: Line, sku: str) -> Mapping[str, Any]:
         """Content hashes of the photos, and the network that takes the first look."""
         entry = _entry(line, sku)

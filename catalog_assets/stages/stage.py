@@ -90,6 +90,13 @@ class Stage(ABC):
             SkuFailed: this SKU cannot be done, in plain words.
         """
 
+    def require(self, line: Line) -> None:  # noqa: B027  most need nothing
+        """See that what every SKU needs is there, before the first one is touched.
+
+        Raises:
+            WeightsError: the settings ask for something that is not installed; no SKU is at fault.
+        """
+
     def threads(self, line: Line) -> int:
         """SKUs of a batch under way at once; more than ``workers`` where they mostly wait for answers.
 

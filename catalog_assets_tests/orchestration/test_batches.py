@@ -22,6 +22,7 @@ from catalog_assets.settings import Settings
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.stage import Made, NotReady, SkuFailed, Stage, perform
 from catalog_assets.stages.stream import Stream, survey
+from catalog_assets.weights.errors import WeightsError
 
 SKUS = [f"S{n}" for n in range(8)]
 
@@ -80,6 +81,18 @@ def test_one_bad_sku_never_stops_a_batch_and_each_reason_is_kept(line: Line):
     assert set(outcome.good) == set(SKUS) - {"S2", "S3", "S7"}
     assert "8 SKUs" in outcome.summary("echo")
     assert "1 held, 3 failed" in outcome.summary("echo")
+
+
+def test_what_no_sku_can_do_without_fails_the_batch_and_none_of_its_skus(line: Line):
+    class Wanting(Echo):
+        def require(self, line: Line) -> None:
+            raise WeightsError("CATALOG_MATTE_RUNTIME=openvino needs OpenVINO, which is not installed")
+
+    stage = Wanting()
+    with pytest.raises(WeightsError, match="not installed"):
+        run_batch(stage, line, SKUS)
+    assert stage.made == []
+    assert line.manifest.skus("echo") == []
 
 
 def test_unchanged_is_skipped_and_a_failure_is_tried_again(line: Line):
