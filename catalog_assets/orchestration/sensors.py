@@ -18,7 +18,7 @@ from catalog_assets.catalogue.track import Tracker
 from catalog_assets.catalogue.watch import Changes
 from catalog_assets.orchestration.partitions import BATCH_SIZES, SNAPSHOT_TAG, range_tags, stretches
 from catalog_assets.orchestration.resources import LineResource
-from catalog_assets.orchestration.scattered import PORTION, run_config, scattered
+from catalog_assets.orchestration.scattered import PORTION, run_config, run_tags, scattered
 from catalog_assets.scenes.templates import TemplateError
 from catalog_assets.stages.line import Line
 from catalog_assets.storage.fingerprint import fingerprint
@@ -26,10 +26,11 @@ from catalog_assets.storage.fingerprint import fingerprint
 SETTLE_SECONDS = 2.0
 """A local photo younger than this may still be being copied; its SKU waits for the next look."""
 WHOLE_LINE = 8
-"""Up to so many neighbours go through all stages in one ranged run: a run per stage would wait for a tick and start a
-process six times. More of them go stage by stage, where a broken one stops none of the others."""
+"""One stretch of up to so many neighbours goes through all stages in one ranged run: a run per stage would wait for a
+tick and start a process six times. A longer one goes stage by stage, where a broken SKU stops none of the others; so do,
+of several stretches, those that fill a run. The shorter ones share runs of ``scattered``."""
 JOB = "inventory"
-"""The job of the runs that the inventory sensor asks for, by name in the UI."""
+"""The job of the ranged runs that the inventory sensor asks for, by name in the UI."""
 
 
 def sensors(seconds: int) -> list[dg.SensorDefinition]:
@@ -184,7 +185,9 @@ def _photo_runs(
     apart = [sku for batch in small for sku in batch]
     for start in range(0, len(apart), PORTION):
         skus = apart[start : start + PORTION]
-        yield dg.RunRequest(run_key=key(skus), job_name=scattered.name, run_config=run_config(skus))
+        yield dg.RunRequest(
+            run_key=key(skus), job_name=scattered.name, run_config=run_config(skus), tags=run_tags(skus)
+        )
 
 
 def _house_runs(context: dg.SensorEvaluationContext, number: int) -> Iterator[dg.RunRequest]:

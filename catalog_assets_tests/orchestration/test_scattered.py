@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster_aws.s3 import S3Resource
 
 from catalog_assets.orchestration import scattered as module
@@ -16,7 +20,10 @@ from catalog_assets.orchestration.checks import CHECKS
 from catalog_assets.orchestration.resources import LineResource
 from catalog_assets.stages.line import Line
 from catalog_assets.stages.qc_report import report_name
+from catalog_assets.stages.raw_photo import RawPhotoStage
 from catalog_assets.stages.stage import Made, SkuFailed, Stage, finished
+from catalog_assets.stages.stream import Stream
+from catalog_assets.weights.errors import WeightsError
 
 SKUS = [f"S{n:02d}" for n in range(40)]
 APART = ["S00", "S17", "S39"]
@@ -62,6 +69,27 @@ class Report(Stage):
         report = {"sku": sku, "verdict": "fail", "pictures": [], "findings": [failed]}
         self.put(line, made, report_name(sku), json.dumps(report).encode())
         made.hold("too red")
+        return made
+
+
+class Canceled(Photo):
+    """At one SKU, once a wave is told of, the run is canceled; the stage goes on until the line is told to stop."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, sku: str, told: threading.Event, stopped: threading.Event
+    ) -> None:
+        super().__init__(instance)
+        self.sku = sku
+        self.told = told
+        self.stopped = stopped
+
+    def make(self, line: Line, sku: str) -> Made:
+        if sku == self.sku:
+            assert self.told.wait(30)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert self.stopped.wait(30)
+        made = Made()
+        self.put(line, made, f"raw_photo/{sku}.txt", b"1")
         return made
 
 
@@ -122,3 +150,83 @@ def test_a_run_takes_exactly_its_skus_and_the_ui_is_true_all_the_while(
         run()
         assert len(photo.seen) == 4
         assert statuses(instance, RAW)["S17"] == "FAILED"
+
+
+def test_a_canceled_run_shows_all_it_has_finished(resource: LineResource, monkeypatch: pytest.MonkeyPatch):
+    told, stopped = threading.Event(), threading.Event()
+    tell, leave = module.Told.tell, Stream.__exit__
+
+    def telling(self: module.Told, stream: Stream, skus: list[str]) -> None:
+        tell(self, stream, skus)
+        told.set()
+
+    def leaving(self: Stream, *why: object) -> None:
+        self._stopped = True  # pyright: ignore[reportPrivateUsage]
+        stopped.set()
+        leave(self, *why)
+
+    monkeypatch.setattr(module.Told, "tell", telling)
+    monkeypatch.setattr(Stream, "__exit__", leaving)
+    monkeypatch.setattr(module, "WAVE", 2)
+    skus = [SKUS[n] for n in (0, 4, 8, 12, 20, 30)]
+    alone = LineResource(inventory=resource.inventory, store=resource.store, workers=1, s3=S3Resource())
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("sku", SKUS)
+        # The first wave is told of while the line goes on; of the second, one SKU is at its end, one in the middle.
+        monkeypatch.setattr(module, "STAGES", (Canceled(instance, "S12", told, stopped), Report()))
+        with pytest.raises(DagsterExecutionInterruptedError):
+            module.scattered.execute_in_process(
+                run_config=module.run_config(skus), resources={"line": alone}, instance=instance
+            )
+        raw, reports = (set(instance.get_materialized_partitions(key)) for key in (RAW, REPORT))
+        assert raw == {"S00", "S04", "S08", "S12"}
+        assert reports == {"S00", "S04", "S08"}
+        rows = instance.fetch_materializations(RAW, limit=20).records
+        assert len(rows) == 4  # each is told of once
+
+
+def test_a_runtime_that_is_not_there_fails_the_run_and_touches_no_sku(
+    resource: LineResource, monkeypatch: pytest.MonkeyPatch
+):
+    def missing(_wish: str) -> None:
+        raise WeightsError("CATALOG_MATTE_RUNTIME=openvino needs OpenVINO, which is not installed")
+
+    monkeypatch.setattr("catalog_assets.weights.runtime_for", missing)
+    monkeypatch.setattr(module, "STAGES", (RawPhotoStage(),))
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("sku", SKUS)
+        done = module.scattered.execute_in_process(
+            run_config=module.run_config(APART),
+            resources={"line": resource},
+            instance=instance,
+            raise_on_error=False,
+        )
+        failure = next(e for e in done.all_node_events if e.is_step_failure)
+        assert "needs OpenVINO, which is not installed" in str(failure.step_failure_data.error)
+        assert statuses(instance, RAW) == {}
+    assert resource.line().manifest.skus("raw_photo") == []
+
+
+def test_rows_are_planned_in_the_order_in_which_dagster_locks_assets(
+    resource: LineResource, monkeypatch: pytest.MonkeyPatch
+):
+    with dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setattr(module, "STAGES", (Photo(instance), Report()))
+        done = module.scattered.execute_in_process(
+            run_config=module.run_config(["S00", "S39"]), resources={"line": resource}, instance=instance
+        )
+        planned = instance.all_logs(done.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        events = [entry.get_dagster_event() for entry in planned]
+        assert [(event.asset_key, event.partition) for event in events] == [
+            (key, sku) for key in (REPORT, RAW) for sku in ("S00", "S39")
+        ]
+        said = [entry.user_message for entry in instance.all_logs(done.run_id)]
+        assert "raw_photo: 2 SKUs, 0 unchanged, 0 held, 0 failed" in said
+
+
+def test_a_queued_run_can_be_found_by_its_skus():
+    assert module.run_tags(APART) == {
+        "catalog_assets/skus": "3",
+        "catalog_assets/first": "S00",
+        "catalog_assets/last": "S39",
+    }

@@ -116,6 +116,7 @@ def test_neighbours_that_fill_a_run_are_a_range_and_the_others_share_runs(
     ]
     portions = [r.run_config["ops"]["carry"]["config"]["skus"] for r in requests[1:]]
     assert portions == [["S020", "S025", "S030", "S035", "S040"], ["S045", "S050", "S055"]]
+    assert [r.tags["catalog_assets/first"] for r in requests[1:]] == ["S020", "S045"]
     assert len({r.run_key for r in requests}) == 3
 
 
