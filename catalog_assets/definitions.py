@@ -1,4 +1,4 @@
-"""The map: every asset, check, sensor and resource of the code location, by name.
+"""The map: every asset, check, job, sensor and resource of the code location, by name.
 
 ``defs`` is what Dagster loads. Tests and commands call :func:`build_defs` for a fresh location with
 resources of their own, so nothing needs patching.
@@ -36,7 +36,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             assets.insights,
             assets.consistency,
         ],
-        sensors=sensors(settings.sensor_seconds),  # new_inventory, brand_changed, automation
+        # new_inventory (it brings its jobs, inventory and scattered), brand_changed, automation
+        sensors=sensors(settings.sensor_seconds),
         resources={"line": LineResource(s3=S3Resource()), **(overrides or {})},
         executor=executor(settings.executor),
     )

@@ -27,8 +27,8 @@ SETTLE_SECONDS = 2.0
 """A local photo younger than this may still be being copied; its SKU waits for the next look."""
 WHOLE_LINE = 8
 """One stretch of up to so many neighbours goes through all stages in one ranged run: a run per stage would wait for a
-tick and start a process six times. A longer one goes stage by stage, where a broken SKU stops none of the others; so do,
-of several stretches, those that fill a run. The shorter ones share runs of ``scattered``."""
+tick and start a process six times. A longer one goes stage by stage, where a broken SKU stops none of the others; of
+several stretches, those that fill a run do so too, and the shorter ones share runs of ``scattered``."""
 JOB = "inventory"
 """The job of the ranged runs that the inventory sensor asks for, by name in the UI."""
 
