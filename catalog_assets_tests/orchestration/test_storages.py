@@ -333,9 +333,11 @@ def test_the_live_log_hears_what_another_process_stores(tmp_path: Path, monkeypa
         closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as ui,
         closing(_Disposed(BatchedSqliteEventLogStorage(str(tmp_path)))) as run,
     ):
-        ui.storage.watch(RUN, None, hear)
         run.storage.store_event(_made("S0"))
-        run.storage.store_event(_made("S1"))
+        ui.storage.watch(RUN, None, hear)
+        run.storage.store_event(
+            _made("S1")
+        )  # over the connection that is open, so the file itself does not change
         assert enough.wait(20)
         ui.storage.end_watch(RUN, hear)
     assert heard == ["S0", "S1"]
