@@ -94,7 +94,7 @@ class Stream:
                         raise self.error
                     if self._stopped:
                         raise RuntimeError("the line was stopped")
-                    self._news.wait()
+                    self._news.wait(1.0)  # a signal that comes just before it would wait for the next step
                 step = self._steps[stage, sku]
             yield step
 

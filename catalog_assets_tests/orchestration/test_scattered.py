@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,21 +70,17 @@ class Report(Stage):
         return made
 
 
-class Canceled(Photo):
-    """At one SKU, once a wave is told of, the run is canceled; the stage goes on until the line is told to stop."""
+class Slow(Photo):
+    """Is in the middle of one SKU until the line is told to stop."""
 
-    def __init__(
-        self, instance: dg.DagsterInstance, sku: str, told: threading.Event, stopped: threading.Event
-    ) -> None:
+    def __init__(self, instance: dg.DagsterInstance, sku: str) -> None:
         super().__init__(instance)
         self.sku = sku
-        self.told = told
-        self.stopped = stopped
+        self.begun, self.stopped = threading.Event(), threading.Event()
 
     def make(self, line: Line, sku: str) -> Made:
         if sku == self.sku:
-            assert self.told.wait(30)
-            os.kill(os.getpid(), signal.SIGINT)
+            self.begun.set()
             assert self.stopped.wait(30)
         made = Made()
         self.put(line, made, f"raw_photo/{sku}.txt", b"1")
@@ -153,31 +147,35 @@ def test_a_run_takes_exactly_its_skus_and_the_ui_is_true_all_the_while(
 
 
 def test_a_canceled_run_shows_all_it_has_finished(resource: LineResource, monkeypatch: pytest.MonkeyPatch):
-    told, stopped = threading.Event(), threading.Event()
-    tell, leave = module.Told.tell, Stream.__exit__
-
-    def telling(self: module.Told, stream: Stream, skus: list[str]) -> None:
-        tell(self, stream, skus)
-        told.set()
-
-    def leaving(self: Stream, *why: object) -> None:
-        self._stopped = True  # pyright: ignore[reportPrivateUsage]
-        stopped.set()
-        leave(self, *why)
-
-    monkeypatch.setattr(module.Told, "tell", telling)
-    monkeypatch.setattr(Stream, "__exit__", leaving)
-    monkeypatch.setattr(module, "WAVE", 2)
     skus = [SKUS[n] for n in (0, 4, 8, 12, 20, 30)]
     alone = LineResource(inventory=resource.inventory, store=resource.store, workers=1, s3=S3Resource())
+    tell, leave = module.Told.tell, Stream.__exit__
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("sku", SKUS)
-        # The first wave is told of while the line goes on; of the second, one SKU is at its end, one in the middle.
-        monkeypatch.setattr(module, "STAGES", (Canceled(instance, "S12", told, stopped), Report()))
+        slow = Slow(instance, "S12")
+        waves: list[list[str]] = []
+
+        def telling(self: module.Told, stream: Stream, wave: list[str]) -> None:
+            tell(self, stream, wave)
+            waves.append(wave)
+            if len(waves) == 1:  # of the second wave, one SKU is at its end then and one in the middle
+                assert slow.begun.wait(30)
+                raise DagsterExecutionInterruptedError  # as Dagster does it from a signal
+
+        def leaving(self: Stream, *why: object) -> None:
+            self._stopped = True  # pyright: ignore[reportPrivateUsage]
+            slow.stopped.set()
+            leave(self, *why)
+
+        monkeypatch.setattr(module.Told, "tell", telling)
+        monkeypatch.setattr(Stream, "__exit__", leaving)
+        monkeypatch.setattr(module, "WAVE", 2)
+        monkeypatch.setattr(module, "STAGES", (slow, Report()))
         with pytest.raises(DagsterExecutionInterruptedError):
             module.scattered.execute_in_process(
                 run_config=module.run_config(skus), resources={"line": alone}, instance=instance
             )
+        assert waves == [skus[:2], skus]
         raw, reports = (set(instance.get_materialized_partitions(key)) for key in (RAW, REPORT))
         assert raw == {"S00", "S04", "S08", "S12"}
         assert reports == {"S00", "S04", "S08"}
