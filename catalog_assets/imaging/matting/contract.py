@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-MATTING_VERSION = "13"
+MATTING_VERSION = "14"
 """Bumped whenever the same photo may give another cutout; part of every cutout's fingerprint."""
 
 Box = tuple[int, int, int, int]

@@ -23,6 +23,7 @@ from catalog_assets.imaging.matting.bites import bites_of
 from catalog_assets.imaging.matting.contract import Box, Cutout, CutoutHints, Network, Predict
 from catalog_assets.imaging.matting.edges import Field
 from catalog_assets.imaging.matting.foreground import true_colours
+from catalog_assets.imaging.matting.ghosts import without_ghosts
 from catalog_assets.imaging.matting.guesses import guesses_of
 from catalog_assets.imaging.matting.rim import old_rim
 
@@ -75,6 +76,8 @@ def make_cutout(
         fused = edges.sharpened(small, fused, said.plain.model, said.pixel(side))
     model = edges.linear_model(small, fused)
     solved = edges.solve(rgb, box, fused, model, edges.band_of(fused, finer=finer), finer)
+    if not glass.said_clear(hints):
+        solved = without_ghosts(solved, evidence)
     alpha, colour, clear = _finished(rgb, box, small, fused, solved, hints)
 
     inside = np.s_[box[1] : box[3], box[0] : box[2]]
