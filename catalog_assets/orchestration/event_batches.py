@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Sequence
+from abc import abstractmethod
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -120,9 +121,9 @@ class EventBatches(SqlEventLogStorage):
             self._batch.keys.clear()
             self._batch.changed_keys = True
 
+    @abstractmethod
     def _transaction(self) -> AbstractContextManager[None]:
         """What this thread stores while it is open is one transaction."""
-        raise NotImplementedError
 
     @property
     def _batch(self) -> _Batch | None:
@@ -202,19 +203,9 @@ class EventBatches(SqlEventLogStorage):
 
     def _store_rows(self, events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
         """Store materializations, planned or done; returns the other events, in their order."""
-        by_run: dict[str, list[EventLogEntry]] = {}
-        others = list[EventLogEntry]()
         lasts = dict[str, tuple[EventLogEntry, int]]()
-        for event in events:
-            if event.dagster_event_type in _ASSET_ROWS:
-                by_run.setdefault(event.run_id, []).append(event)
-            else:
-                others.append(event)
-        for run, of_run in by_run.items():
-            rows = [self._event_to_row(event) for event in of_run]
-            if self.sharded:
-                with self.run_connection(run) as connection:
-                    connection.execute(SqlEventLogStorageTable.insert(), rows)
+        mine = [event for event in events if event.dagster_event_type in _ASSET_ROWS]
+        for _, of_run, rows in self._rows_by_run(mine):
             with self.index_transaction() as connection:
                 numbers = self._insert(connection, rows)
                 self._store_asset_event_tags(connection, of_run, numbers)
@@ -227,18 +218,11 @@ class EventBatches(SqlEventLogStorage):
             # the order in which Dagster takes them: two that each wait for the other's would both be undone.
             for _, (event, number) in sorted(lasts.items(), key=lambda item: item[0]):
                 self._store_asset_event(connection, event, number)
-        return others
+        return [event for event in events if event.dagster_event_type not in _ASSET_ROWS]
 
     def _store_evaluations(self, events: Sequence[EventLogEntry]) -> None:
         """Store the results of asset checks, each in the place of its planned row."""
-        by_run: dict[str, list[EventLogEntry]] = {}
-        for event in events:
-            by_run.setdefault(event.run_id, []).append(event)
-        for run, of_run in by_run.items():
-            rows = [self._event_to_row(event) for event in of_run]
-            if self.sharded:
-                with self.run_connection(run) as connection:
-                    connection.execute(SqlEventLogStorageTable.insert(), rows)
+        for run, of_run, rows in self._rows_by_run(events):
             with self.index_transaction() as connection:
                 numbers = self._insert(connection, rows)
                 planned = self._planned(connection, run)
@@ -252,6 +236,20 @@ class EventBatches(SqlEventLogStorage):
             for event, number, result in zip(of_run, numbers, results, strict=True):
                 if (result["asset"], result["check"], result["sku"]) not in planned:
                     self.store_asset_check_event(event, number)
+
+    def _rows_by_run(
+        self, events: Sequence[EventLogEntry]
+    ) -> Iterator[tuple[str, list[EventLogEntry], list[dict[str, Any]]]]:
+        """A run, its events and their rows for the index, where the file of the run has them already."""
+        by_run: dict[str, list[EventLogEntry]] = {}
+        for event in events:
+            by_run.setdefault(event.run_id, []).append(event)
+        for run, of_run in by_run.items():
+            rows = [self._event_to_row(event) for event in of_run]
+            if self.sharded:
+                with self.run_connection(run) as connection:
+                    connection.execute(SqlEventLogStorageTable.insert(), rows)
+            yield run, of_run, rows
 
     def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> list[int]:
         """The numbers of new rows, in their order."""
